@@ -1,0 +1,98 @@
+# Targets are three lines each: name, sources, what they use.
+
+find_package(PkgConfig REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(absl REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(GTest REQUIRED)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# Flags of our own code; generated code and headers of the system are spared.
+add_library(caisson_flags INTERFACE)
+target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(caisson_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wformat=2
+  -fno-exceptions -fstack-protector-strong
+  $<$<BOOL:${CAISSON_WERROR}>:-Werror>
+  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer>)
+target_compile_definitions(caisson_flags INTERFACE
+  $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>
+  CAISSON_VERSION="${PROJECT_VERSION}")
+target_link_options(caisson_flags INTERFACE
+  -Wl,--as-needed -Wl,-z,relro,-z,now
+  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+
+# caisson_library(NAME SOURCES... USES...): one static library, one folder.
+function(caisson_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;USES" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC caisson_flags ${A_USES})
+endfunction()
+
+# caisson_program(NAME [STATIC] OUTPUT file SOURCES... USES...)
+# A STATIC program has no loader, no NSS and no sanitizer: it runs inside
+# containers or beside them (catalogue invariant 10).
+function(caisson_program name)
+  cmake_parse_arguments(A "STATIC" "OUTPUT" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE caisson_flags ${A_USES})
+  set_target_properties(${name} PROPERTIES
+    OUTPUT_NAME ${A_OUTPUT}
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  if(A_STATIC)
+    target_link_options(${name} PRIVATE -static)
+  endif()
+endfunction()
+
+# caisson_test(NAME TIER tier SOURCES... USES...): a GoogleTest program,
+# registered once with CTest under the tier's label.
+function(caisson_test name)
+  cmake_parse_arguments(A "" "TIER" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE caisson_flags ${A_USES}
+    GTest::gtest GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS ${A_TIER} TIMEOUT 600)
+endfunction()
+
+# caisson_proto(NAME FILE [GRPC]): generated C++ for one .proto, included as
+# "api/.../x.pb.h".
+function(caisson_proto name file)
+  cmake_parse_arguments(A "GRPC" "" "" ${ARGN})
+  string(REGEX REPLACE "\\.proto$" "" stem ${file})
+  set(out ${CMAKE_BINARY_DIR}/generated)
+  set(outputs ${out}/${stem}.pb.cc ${out}/${stem}.pb.h)
+  set(args --cpp_out=${out})
+  if(A_GRPC)
+    list(APPEND outputs ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
+    list(APPEND args --grpc_out=${out}
+      --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>)
+  endif()
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(OUTPUT ${outputs}
+    COMMAND protobuf::protoc -I ${CMAKE_SOURCE_DIR} ${args}
+            ${CMAKE_SOURCE_DIR}/${file}
+    DEPENDS ${CMAKE_SOURCE_DIR}/${file} VERBATIM)
+  add_library(${name} STATIC ${outputs})
+  target_include_directories(${name} SYSTEM PUBLIC ${out})
+  target_compile_options(${name} PRIVATE
+    $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+  if(A_GRPC)
+    target_link_libraries(${name} PUBLIC gRPC::grpc++ protobuf::libprotobuf)
+  endif()
+endfunction()

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace caisson::config {
+
+enum class UserNamespacePolicy {
+  kAlways,     // a range of its own for every pod but the named exceptions
+  kRequested,  // exactly what the CRI's user namespace option says
+};
+
+// A runtime handler: what a RuntimeClass names.
+struct Handler {
+  UserNamespacePolicy user_namespace = UserNamespacePolicy::kAlways;
+};
+
+// Everything caissond can be told, with what holds when nothing is.  Each
+// member is one key of the TOML file; `caissonctl config default` prints all
+// with a comment each.
+struct Config {
+  std::string root = "/var/lib/caisson";  // durable: images, layers, records
+  std::string state = "/run/caisson";     // gone with a reboot
+  std::string socket = "/run/caisson/caisson.sock";
+  std::string log_level = "info";
+
+  std::string keeper = "";  // path; empty: beside caissond
+  std::string puller = "";
+  bool allow_faults = false;  // tests: keepers accept injected faults
+
+  struct Cni {
+    std::string conf_dir = "/etc/cni/net.d";
+    std::vector<std::string> bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
+    uint32_t timeout_seconds = 60;
+  } cni;
+
+  struct Registry {
+    std::string hosts_dir = "/etc/caisson/hosts.d";
+  } registry;
+
+  struct Image {
+    uint32_t puller_uid = 65534;
+    uint32_t puller_gid = 65534;
+    uint32_t parallel_layers = 4;
+  } image;
+
+  struct Identity {
+    std::string subid_name = "caisson";  // entry of /etc/subuid and subgid
+    uint32_t first = 268435456;          // without such an entry
+    uint32_t slots = 4096;
+  } identity;
+
+  struct Cgroup {
+    std::string parent = "caisson";  // for pods without a cgroup_parent
+    std::string keepers = "caisson.keepers";
+    std::string driver = "auto";     // auto, cgroupfs (systemd: issue B)
+  } cgroup;
+
+  struct Limits {
+    uint64_t shm_bytes = 67108864;
+    uint64_t nofile_soft = 1048576;
+    uint64_t nofile_hard = 1048576;
+    uint64_t exec_output_bytes = 16777216;
+  } limits;
+
+  std::string default_handler = "caisson";
+  std::map<std::string, Handler> handlers = {
+      {"caisson", {UserNamespacePolicy::kAlways}},
+      {"caisson-requested", {UserNamespacePolicy::kRequested}},
+  };
+};
+
+// Reads `path`.  InvalidArgument names file, line, key and what is wrong;
+// an unknown key is an error.
+absl::StatusOr<Config> Load(const std::string& path);
+
+// The defaults as commented TOML, which Load() reads back to Config{}.
+std::string DefaultToml();
+
+}  // namespace caisson::config
