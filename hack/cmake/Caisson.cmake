@@ -24,7 +24,7 @@ endif()
 add_library(caisson_flags INTERFACE)
 target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(caisson_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Wformat=2
+  -Wall -Wextra -Wshadow -Wconversion -Wformat=2
   -fno-exceptions -fstack-protector-strong
   $<$<BOOL:${CAISSON_WERROR}>:-Werror>
   $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer>)

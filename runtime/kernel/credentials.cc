@@ -1,0 +1,107 @@
+#include "runtime/kernel/credentials.h"
+
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/status.h"
+
+namespace caisson::kernel {
+namespace {
+
+constexpr int kMaxCapability = 63;
+
+bool Has(uint64_t set, int capability) {
+  return ((set >> capability) & 1) != 0;
+}
+
+}  // namespace
+
+absl::Status ForbidDumping() {
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return ErrnoError("forbid", "dumping");
+  }
+  if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return absl::InternalError("forbid dumping: still dumpable");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetIds(uid_t uid, gid_t gid, absl::Span<const gid_t> groups) {
+  if (setgroups(groups.size(), groups.data()) != 0) {
+    return ErrnoError("set", "supplementary groups");
+  }
+  if (setresgid(gid, gid, gid) != 0) {
+    return ErrnoError("set group", absl::StrCat(gid));
+  }
+  RETURN_IF_ERROR(ForbidDumping());
+  if (setresuid(uid, uid, uid) != 0) {
+    return ErrnoError("set user", absl::StrCat(uid));
+  }
+  return ForbidDumping();
+}
+
+absl::Status SetIdsKeepCapabilities(uid_t uid, gid_t gid,
+                                    absl::Span<const gid_t> groups) {
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+    return ErrnoError("keep", "capabilities");
+  }
+  RETURN_IF_ERROR(SetIds(uid, gid, groups));
+  if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) {
+    return ErrnoError("stop keeping", "capabilities");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LimitBoundingSet(uint64_t keep) {
+  for (int i = 0; i <= kMaxCapability; ++i) {
+    if (Has(keep, i)) {
+      continue;
+    }
+    if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0) {
+      // The first number the kernel doesn't know.
+      if (errno == EINVAL) {
+        break;
+      }
+      return ErrnoError("drop capability", absl::StrCat(i));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetCapabilities(const CapabilityState& state) {
+  __user_cap_header_struct header = {};
+  header.version = _LINUX_CAPABILITY_VERSION_3;
+  __user_cap_data_struct data[2] = {};
+  for (int half = 0; half < 2; ++half) {
+    const int shift = 32 * half;
+    data[half].permitted = static_cast<uint32_t>(state.permitted >> shift);
+    data[half].effective = static_cast<uint32_t>(state.effective >> shift);
+    data[half].inheritable =
+        static_cast<uint32_t>(state.inheritable >> shift);
+  }
+  if (syscall(SYS_capset, &header, data) != 0) {
+    return ErrnoError("set", "capabilities");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetAmbient(uint64_t ambient) {
+  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    return ErrnoError("clear", "ambient capabilities");
+  }
+  for (int i = 0; i <= kMaxCapability; ++i) {
+    if (Has(ambient, i) &&
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) != 0) {
+      return ErrnoError("raise ambient capability", absl::StrCat(i));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace caisson::kernel
