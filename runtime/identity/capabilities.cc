@@ -1,0 +1,188 @@
+#include "runtime/identity/capabilities.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <unistd.h>
+
+#include <iterator>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
+
+namespace caisson::identity {
+namespace {
+
+// In the order of their numbers: capability.h.
+constexpr absl::string_view kNames[] = {
+    "CHOWN",           "DAC_OVERRIDE",
+    "DAC_READ_SEARCH", "FOWNER",
+    "FSETID",          "KILL",
+    "SETGID",          "SETUID",
+    "SETPCAP",         "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE", "NET_BROADCAST",
+    "NET_ADMIN",       "NET_RAW",
+    "IPC_LOCK",        "IPC_OWNER",
+    "SYS_MODULE",      "SYS_RAWIO",
+    "SYS_CHROOT",      "SYS_PTRACE",
+    "SYS_PACCT",       "SYS_ADMIN",
+    "SYS_BOOT",        "SYS_NICE",
+    "SYS_RESOURCE",    "SYS_TIME",
+    "SYS_TTY_CONFIG",  "MKNOD",
+    "LEASE",           "AUDIT_WRITE",
+    "AUDIT_CONTROL",   "SETFCAP",
+    "MAC_OVERRIDE",    "MAC_ADMIN",
+    "SYSLOG",          "WAKE_ALARM",
+    "BLOCK_SUSPEND",   "AUDIT_READ",
+    "PERFMON",         "BPF",
+    "CHECKPOINT_RESTORE"};
+static_assert(std::size(kNames) == CAP_CHECKPOINT_RESTORE + 1);
+
+constexpr CapabilitySet Bit(int capability) {
+  return CapabilitySet{1} << capability;
+}
+
+CapabilitySet ReadAllCapabilities() {
+  int last = CAP_CHECKPOINT_RESTORE;
+  UniqueFd fd(open("/proc/sys/kernel/cap_last_cap", O_RDONLY | O_CLOEXEC));
+  char text[16];
+  const ssize_t n = fd.ok() ? read(fd.get(), text, sizeof(text)) : -1;
+  if (n > 0) {
+    int value = 0;
+    if (absl::SimpleAtoi(absl::string_view(text, static_cast<size_t>(n)),
+                         &value) &&
+        value >= 0 && value < 63) {
+      last = value;
+    }
+  }
+  return Bit(last + 1) - 1;
+}
+
+// A list of the request: single names, and whether "ALL" is among them.
+struct NameList {
+  bool all = false;
+  CapabilitySet set = 0;
+};
+
+absl::StatusOr<NameList> ReadNames(const std::vector<std::string>& names) {
+  NameList list;
+  for (const std::string& name : names) {
+    if (absl::EqualsIgnoreCase(name, "ALL") ||
+        absl::EqualsIgnoreCase(name, "CAP_ALL")) {
+      list.all = true;
+      continue;
+    }
+    ASSIGN_OR_RETURN(const int capability, CapabilityFromName(name));
+    list.set |= Bit(capability);
+  }
+  return list;
+}
+
+absl::Status CheckAvailable(CapabilitySet asked, CapabilitySet ceiling) {
+  if (CapabilitySet missing = asked & ~AllCapabilities(); missing != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("add capabilities ",
+                     absl::StrJoin(CapabilityNames(missing), ","),
+                     ": this kernel lacks them"));
+  }
+  if (CapabilitySet beyond = asked & ~ceiling; beyond != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("add capabilities ",
+                     absl::StrJoin(CapabilityNames(beyond), ","),
+                     ": beyond the ceiling of the runtime handler"));
+  }
+  return absl::OkStatus();
+}
+
+// What the bounding set is to be.
+absl::StatusOr<CapabilitySet> ResolveBounding(const CapabilityRequest& request,
+                                              CapabilitySet ambient) {
+  ASSIGN_OR_RETURN(const NameList add, ReadNames(request.add));
+  ASSIGN_OR_RETURN(const NameList drop, ReadNames(request.drop));
+  if (request.privileged) {
+    RETURN_IF_ERROR(CheckAvailable(AllCapabilities(), request.ceiling));
+    return AllCapabilities();
+  }
+  CapabilitySet asked = add.set | ambient;
+  if (add.all) {
+    asked |= AllCapabilities();
+  }
+  // What nobody asked for is cut silently, what somebody did is refused.
+  RETURN_IF_ERROR(CheckAvailable(asked & ~drop.set, request.ceiling));
+  CapabilitySet set = DefaultCapabilities() & request.ceiling;
+  if (add.all) {
+    set = AllCapabilities();
+  }
+  if (drop.all) {
+    set = 0;
+  }
+  set |= add.set | ambient;
+  return set & ~drop.set;
+}
+
+}  // namespace
+
+absl::StatusOr<int> CapabilityFromName(absl::string_view name) {
+  const std::string upper = absl::AsciiStrToUpper(name);
+  const absl::string_view bare = absl::StripPrefix(upper, "CAP_");
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    if (kNames[i] == bare) {
+      return static_cast<int>(i);
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("find capability \"", name, "\": unknown name"));
+}
+
+std::string CapabilityName(int capability) {
+  if (capability >= 0 && static_cast<size_t>(capability) < std::size(kNames)) {
+    return absl::StrCat("CAP_", kNames[capability]);
+  }
+  return absl::StrCat("CAP_", capability);
+}
+
+std::vector<std::string> CapabilityNames(CapabilitySet set) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 64; ++i) {
+    if ((set & Bit(i)) != 0) {
+      names.push_back(CapabilityName(i));
+    }
+  }
+  return names;
+}
+
+CapabilitySet DefaultCapabilities() {
+  return Bit(CAP_CHOWN) | Bit(CAP_DAC_OVERRIDE) | Bit(CAP_FSETID) |
+         Bit(CAP_FOWNER) | Bit(CAP_SETGID) | Bit(CAP_SETUID) |
+         Bit(CAP_SETPCAP) | Bit(CAP_NET_BIND_SERVICE) | Bit(CAP_KILL);
+}
+
+CapabilitySet AllCapabilities() {
+  static const CapabilitySet all = ReadAllCapabilities();
+  return all;
+}
+
+absl::StatusOr<CapabilitySets> ResolveCapabilities(
+    const CapabilityRequest& request, uint32_t uid) {
+  ASSIGN_OR_RETURN(const NameList ambient, ReadNames(request.add_ambient));
+  CapabilitySet raised = ambient.set;
+  if (ambient.all) {
+    raised |= AllCapabilities();
+  }
+  CapabilitySets sets;
+  ASSIGN_OR_RETURN(sets.bounding, ResolveBounding(request, raised));
+  sets.ambient = raised & sets.bounding;
+  // Only what ambient needs: a file's inheritable set must not become
+  // effective by itself (CVE-2022-29162).
+  sets.inheritable = sets.ambient;
+  sets.permitted = uid == 0 ? sets.bounding : sets.ambient;
+  sets.effective = sets.permitted;
+  return sets;
+}
+
+}  // namespace caisson::identity
