@@ -65,6 +65,7 @@ class Cgroup {
                                      const std::string& path);
 
   // Writes the limits and reads each back; the error names file and value.
+  // On v1 it may join further hierarchies (cpuset): call it before OpenTasks.
   // memory comes last.
   absl::Status Apply(const Limits& limits);
 
@@ -81,7 +82,7 @@ class Cgroup {
   absl::Status Freeze(bool frozen) const;
   // cgroup.events `populated`; false when absent.
   absl::StatusOr<bool> IsPopulated() const;
-  // Waits (inotify on cgroup.events, no polling) until nothing runs in it.
+  // Waits (POLLPRI of cgroup.events) until nothing runs in it.
   // DeadlineExceeded after `timeout`.
   absl::Status WaitUntilEmpty(absl::Duration timeout) const;
   // Pids in it and below, v2 hierarchy.
