@@ -17,6 +17,8 @@ enum class UserNamespacePolicy {
 // A runtime handler: what a RuntimeClass names.
 struct Handler {
   UserNamespacePolicy user_namespace = UserNamespacePolicy::kAlways;
+
+  bool operator==(const Handler&) const = default;
 };
 
 // Everything caissond can be told, with what holds when nothing is.  Each
@@ -36,28 +38,38 @@ struct Config {
     std::string conf_dir = "/etc/cni/net.d";
     std::vector<std::string> bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
     uint32_t timeout_seconds = 60;
+
+    bool operator==(const Cni&) const = default;
   } cni;
 
   struct Registry {
     std::string hosts_dir = "/etc/caisson/hosts.d";
+
+    bool operator==(const Registry&) const = default;
   } registry;
 
   struct Image {
     uint32_t puller_uid = 65534;
     uint32_t puller_gid = 65534;
     uint32_t parallel_layers = 4;
+
+    bool operator==(const Image&) const = default;
   } image;
 
   struct Identity {
     std::string subid_name = "caisson";  // entry of /etc/subuid and subgid
     uint32_t first = 268435456;          // without such an entry
     uint32_t slots = 4096;
+
+    bool operator==(const Identity&) const = default;
   } identity;
 
   struct Cgroup {
     std::string parent = "caisson";  // for pods without a cgroup_parent
     std::string keepers = "caisson.keepers";
     std::string driver = "auto";     // auto, cgroupfs (systemd: issue B)
+
+    bool operator==(const Cgroup&) const = default;
   } cgroup;
 
   struct Limits {
@@ -65,6 +77,8 @@ struct Config {
     uint64_t nofile_soft = 1048576;
     uint64_t nofile_hard = 1048576;
     uint64_t exec_output_bytes = 16777216;
+
+    bool operator==(const Limits&) const = default;
   } limits;
 
   std::string default_handler = "caisson";
@@ -72,10 +86,13 @@ struct Config {
       {"caisson", {UserNamespacePolicy::kAlways}},
       {"caisson-requested", {UserNamespacePolicy::kRequested}},
   };
+
+  bool operator==(const Config&) const = default;
 };
 
-// Reads `path`.  InvalidArgument names file, line, key and what is wrong;
-// an unknown key is an error.
+// Reads `path`, at most 1 MiB; what the file doesn't say keeps its default, and
+// handlers it names are added to the two above.  InvalidArgument names file,
+// line, key and what is wrong; an unknown key is an error.
 absl::StatusOr<Config> Load(const std::string& path);
 
 // The defaults as commented TOML, which Load() reads back to Config{}.
