@@ -24,7 +24,7 @@ endif()
 add_library(caisson_flags INTERFACE)
 target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(caisson_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wformat=2
+  -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wformat=2
   -fno-exceptions -fstack-protector-strong
   $<$<BOOL:${CAISSON_WERROR}>:-Werror>
   $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer>)
@@ -34,6 +34,20 @@ target_compile_definitions(caisson_flags INTERFACE
 target_link_options(caisson_flags INTERFACE
   -Wl,--as-needed -Wl,-z,relro,-z,now
   $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+
+# What absl::Status and the string functions need, by name: a static program
+# takes the archives, a dynamic one the shared libraries.
+add_library(caisson_absl INTERFACE)
+target_link_libraries(caisson_absl INTERFACE
+  absl_statusor absl_status absl_cord absl_cordz_info absl_cord_internal
+  absl_cordz_functions absl_exponential_biased absl_cordz_handle
+  absl_synchronization absl_graphcycles_internal absl_time absl_civil_time
+  absl_time_zone absl_bad_optional_access absl_stacktrace
+  absl_str_format_internal absl_strerror absl_symbolize
+  absl_debugging_internal absl_demangle_internal absl_malloc_internal
+  absl_bad_variant_access absl_strings absl_strings_internal absl_base
+  absl_spinlock_wait absl_int128 absl_throw_delegate
+  absl_raw_logging_internal absl_log_severity)
 
 # caisson_library(NAME SOURCES... USES...): one static library, one folder.
 function(caisson_library name)

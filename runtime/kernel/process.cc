@@ -3,9 +3,9 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -101,7 +101,7 @@ absl::StatusOr<int> Reap(int pidfd, bool block) {
 }
 
 absl::Status SignalProcess(int pidfd, int signal) {
-  if (pidfd_send_signal(pidfd, signal, nullptr, 0) != 0) {
+  if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0) {
     return ErrnoError("signal", "process");
   }
   return absl::OkStatus();

@@ -1,0 +1,179 @@
+#include "runtime/keeper/child.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/status.h"
+#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/program.h"
+
+namespace caisson::keeper {
+namespace {
+
+using ChildStep = Step<ChildContext>;
+
+absl::Status ReportReady(ChildContext& context) {
+  v1::ChildMessage message;
+  message.set_ready(true);
+  *message.mutable_steps() = context.times;
+  *message.mutable_read_back() = context.read_back;
+  std::vector<int> fds;
+  if (context.terminal.ok()) {
+    fds.push_back(context.terminal.get());
+    message.set_terminal_fd(1);
+  }
+  RETURN_IF_ERROR(SendMessage(context.channel, message, fds));
+  context.terminal.reset();
+  return absl::OkStatus();
+}
+
+absl::Status AwaitStart(ChildContext& context) {
+  char byte = 0;
+  // The end of the channel: the keeper is gone or removed the container.
+  if (read(context.channel, &byte, 1) != 1) {
+    _exit(1);
+  }
+  return absl::OkStatus();
+}
+
+// Order is the design.  A step may rely only on the steps above it.
+constexpr ChildStep kInitSteps[] = {
+    // As host root: v1 controllers first, a foreign pid written to
+    // cgroup.procs would cost 10 ms.
+    {"enter-controllers", steps::EnterControllers},
+    // Before the first namespace of the pod, so that nobody in it can look
+    // into this process (CVE-2016-9962).
+    {"forbid-tracing", steps::ForbidTracing},
+    {"detach-from-host-mounts", steps::DetachFromHostMounts},
+    // Before anything of the image is attached, so that nothing of it can
+    // become a source (CVE-2021-30465).
+    {"take-sources", steps::TakeSources},
+    {"mount-root", steps::MountRoot},
+    {"create-devices", steps::CreateDevices},
+    // After the devices: a volume may lie below /dev.
+    {"mount-volumes", steps::MountVolumes},
+    // After the last mount point was created.
+    {"seal-root", steps::SealRoot},
+    // The user namespace first: it owns the others.
+    {"enter-pod-namespaces", steps::EnterPodNamespaces},
+    // The copy of the mount namespace locks what was mounted above.
+    {"create-own-namespaces", steps::CreateOwnNamespaces},
+    // From here on we are the container's init, a child of the keeper.
+    {"become-init", steps::BecomeInit},
+    {"start-session", steps::StartSession},
+    // A mount that is locked can't be pivoted to; a clone of it can.
+    {"clone-root", steps::CloneRoot},
+    // Before the old root goes: the kernel wants an unmasked instance in
+    // sight.
+    {"mount-kernel-filesystems", steps::MountKernelFilesystems},
+    {"pivot-root", steps::PivotRoot},
+    // After pivot-root: these paths are the container's.
+    {"hide-kernel-paths", steps::HideKernelPaths},
+    // While the procfs we mounted is at hand.
+    {"read-id-maps", steps::ReadIdMaps},
+};
+
+constexpr ChildStep kExecSteps[] = {
+    {"enter-controllers", steps::EnterControllers},
+    {"forbid-tracing", steps::ForbidTracing},
+    {"enter-pod-namespaces", steps::EnterPodNamespaces},
+    // The mount namespace changes root and working directory to the
+    // container's.
+    {"enter-container-namespaces", steps::EnterContainerNamespaces},
+    // Only a child is in the pid namespace.
+    {"become-init", steps::BecomeInit},
+    {"start-session", steps::StartSession},
+};
+
+// Becoming the container's process: the same for start and exec.
+constexpr ChildStep kProcessSteps[] = {
+    {"attach-stdio", steps::AttachStdio},
+    {"enter-working-directory", steps::EnterWorkingDirectory},
+    // Closed, not marked: execve of /proc/self/fd/N must find nothing.
+    {"close-other-files", steps::CloseOtherFiles},
+    // No way back below this line: a failure reports and exits.
+    // Without no_new_privileges the filter needs CAP_SYS_ADMIN: load it now.
+    {"load-seccomp-privileged", steps::LoadSeccompPrivileged},
+    {"drop-bounding-set", steps::DropBoundingSet},
+    {"switch-user", steps::SwitchUser},
+    {"set-capabilities", steps::SetCapabilities},
+    {"forbid-new-privileges", steps::ForbidNewPrivileges},
+    // What was asked for is compared with what the kernel has.
+    {"read-back", steps::ReadBack},
+};
+
+constexpr ChildStep kReadySteps[] = {
+    // Create returns here; whatever can fail has failed by now.
+    {"report-ready", ReportReady},
+    {"await-start", AwaitStart},
+};
+
+constexpr ChildStep kLastSteps[] = {
+    // Last: the filter must not have to allow any of the above.
+    {"load-seccomp", steps::LoadSeccomp},
+};
+
+[[noreturn]] void Fail(ChildContext& context, const absl::Status& status) {
+  v1::ChildMessage message;
+  message.mutable_error()->set_code(static_cast<int>(status.code()));
+  message.mutable_error()->set_message(std::string(status.message()));
+  message.mutable_error()->set_step(context.failed);
+  // The keeper sees the end of the channel if this fails.
+  [[maybe_unused]] const absl::Status sent =
+      SendMessage(context.channel, message, {});
+  _exit(1);
+}
+
+template <size_t count>
+void Run(const ChildStep (&table)[count], ChildContext& context) {
+  const absl::Status status = RunSteps<ChildContext>(table, context);
+  if (!status.ok()) {
+    Fail(context, status);
+  }
+}
+
+[[noreturn]] void Become(ChildContext& context) {
+  umask(context.process.umask());
+  Fail(context, ExecuteProgram(context.process));
+}
+
+}  // namespace
+
+StepNames InitStepNames() {
+  StepNames names;
+  AppendNames<ChildContext>(kInitSteps, names);
+  AppendNames<ChildContext>(kProcessSteps, names);
+  AppendNames<ChildContext>(kReadySteps, names);
+  AppendNames<ChildContext>(kLastSteps, names);
+  return names;
+}
+
+StepNames ExecChildStepNames() {
+  StepNames names;
+  AppendNames<ChildContext>(kExecSteps, names);
+  AppendNames<ChildContext>(kProcessSteps, names);
+  AppendNames<ChildContext>(kLastSteps, names);
+  return names;
+}
+
+void RunInit(ChildContext& context) {
+  Run(kInitSteps, context);
+  Run(kProcessSteps, context);
+  Run(kReadySteps, context);
+  Run(kLastSteps, context);
+  Become(context);
+}
+
+void RunExec(ChildContext& context) {
+  Run(kExecSteps, context);
+  Run(kProcessSteps, context);
+  Run(kLastSteps, context);
+  Become(context);
+}
+
+}  // namespace caisson::keeper

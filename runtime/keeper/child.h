@@ -1,0 +1,106 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "api/keeper/v1/keeper.pb.h"
+#include "runtime/base/unique_fd.h"
+#include "runtime/keeper/pod.h"
+#include "runtime/keeper/step.h"
+#include "runtime/rootfs/devices.h"
+
+// The child's side of a container's set-up and of an exec: what runs between
+// the keeper's fork and execve(2).
+namespace caisson::keeper {
+
+// The namespaces an exec joins, of a container's init.
+struct ContainerNamespaces {
+  UniqueFd mount;
+  UniqueFd pid;
+  UniqueFd cgroup;
+};
+
+// All the child works with.  Fds are borrowed from the keeper but for those
+// the child opens itself.
+struct ChildContext {
+  const Pod& pod;
+  const v1::Process& process;
+  // To the keeper: reports, and the byte that starts the program.
+  int channel = -1;
+  int stdin_fd = -1;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  // `tasks` of the v1 hierarchies.
+  std::vector<int> tasks;
+
+  // For a container's init only.
+  const v1::ContainerPlan* plan = nullptr;
+  // PID_POD and PID_TARGET: the namespace to be born in; -1 otherwise.
+  int pid_namespace = -1;
+  // For an exec only.
+  const ContainerNamespaces* join = nullptr;
+
+  // Filled by the steps.
+  std::vector<UniqueFd> sources;
+  std::vector<rootfs::DeviceSource> devices;
+  UniqueFd root;
+  UniqueFd proc;
+  UniqueFd terminal;
+  v1::ReadBack read_back;
+  StepTimes times;
+  std::string failed;
+};
+
+// Runs the table of a container's init, awaits its start and becomes the
+// program.  Only in a child just forked.
+[[noreturn]] void RunInit(ChildContext& context);
+
+// Runs the table of an exec and becomes the program.
+[[noreturn]] void RunExec(ChildContext& context);
+
+StepNames InitStepNames();
+// Of the exec's child.
+StepNames ExecChildStepNames();
+
+// The bodies of the steps, by topic.
+namespace steps {
+
+// init_namespaces.cc
+absl::Status EnterControllers(ChildContext& context);
+absl::Status ForbidTracing(ChildContext& context);
+absl::Status EnterPodNamespaces(ChildContext& context);
+absl::Status CreateOwnNamespaces(ChildContext& context);
+absl::Status EnterContainerNamespaces(ChildContext& context);
+absl::Status BecomeInit(ChildContext& context);
+absl::Status StartSession(ChildContext& context);
+
+// init_mounts.cc
+absl::Status DetachFromHostMounts(ChildContext& context);
+absl::Status TakeSources(ChildContext& context);
+absl::Status MountRoot(ChildContext& context);
+absl::Status CreateDevices(ChildContext& context);
+absl::Status MountVolumes(ChildContext& context);
+absl::Status SealRoot(ChildContext& context);
+absl::Status CloneRoot(ChildContext& context);
+absl::Status MountKernelFilesystems(ChildContext& context);
+absl::Status PivotRoot(ChildContext& context);
+absl::Status HideKernelPaths(ChildContext& context);
+
+// init_process.cc
+absl::Status AttachStdio(ChildContext& context);
+absl::Status EnterWorkingDirectory(ChildContext& context);
+absl::Status CloseOtherFiles(ChildContext& context);
+
+// init_identity.cc
+absl::Status ReadIdMaps(ChildContext& context);
+absl::Status LoadSeccompPrivileged(ChildContext& context);
+absl::Status DropBoundingSet(ChildContext& context);
+absl::Status SwitchUser(ChildContext& context);
+absl::Status SetCapabilities(ChildContext& context);
+absl::Status ForbidNewPrivileges(ChildContext& context);
+absl::Status ReadBack(ChildContext& context);
+absl::Status LoadSeccomp(ChildContext& context);
+
+}  // namespace steps
+}  // namespace caisson::keeper

@@ -1,0 +1,278 @@
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/log.h"
+#include "runtime/base/status.h"
+#include "runtime/kernel/process.h"
+#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/container.h"
+
+namespace caisson::keeper {
+namespace {
+
+// The kernel's default pipe of 64 KiB makes a noisy program wait for us.
+constexpr int kPipeBytes = 256 * 1024;
+
+absl::Status CheckPlan(CreateContext& context) {
+  if (context.plan.process().argv_size() == 0) {
+    return absl::InvalidArgumentError("check plan: no program");
+  }
+  if (context.fds.Borrow(context.plan.cgroup().unified_fd()) < 0) {
+    return absl::InvalidArgumentError("check plan: no cgroup");
+  }
+  context.container = std::make_unique<Container>();
+  Container& container = *context.container;
+  container.id = context.plan.container_id();
+  container.owner.uid =
+      HostId(context.pod.uids, context.plan.process().uid());
+  container.owner.gid =
+      HostId(context.pod.gids, context.plan.process().gid());
+  container.wants_seccomp = !context.plan.process().seccomp_program().empty();
+  container.log = std::make_unique<LogWriter>(
+      context.fds.Take(context.plan.log_fd()));
+  return absl::OkStatus();
+}
+
+// A pipe whose inode is the container user's, so that it may reopen
+// /dev/stdout.
+absl::Status MakePipe(const Container& container, UniqueFd& read_end,
+                      UniqueFd& write_end) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return ErrnoError("create", "pipe");
+  }
+  read_end.reset(ends[0]);
+  write_end.reset(ends[1]);
+  if (fchown(ends[0], container.owner.uid, container.owner.gid) != 0) {
+    return ErrnoError("change owner of", "pipe");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OpenOutput(const Container& container, UniqueFd& mine,
+                        UniqueFd& theirs) {
+  RETURN_IF_ERROR(MakePipe(container, mine, theirs));
+  // Smaller ones do as well, only slower.
+  [[maybe_unused]] const int size =
+      fcntl(mine.get(), F_SETPIPE_SZ, kPipeBytes);
+  if (fcntl(mine.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return ErrnoError("set", "pipe non-blocking");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OpenStdio(CreateContext& context) {
+  Container& container = *context.container;
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ErrnoError("create", "socket pair");
+  }
+  container.channel.reset(ends[0]);
+  context.child_channel.reset(ends[1]);
+  if (context.plan.process().tty()) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(
+      OpenOutput(container, container.stdout_pipe, context.child_stdout));
+  RETURN_IF_ERROR(
+      OpenOutput(container, container.stderr_pipe, context.child_stderr));
+  if (context.plan.stdin_open()) {
+    return MakePipe(container, context.child_stdin, container.stdin_pipe);
+  }
+  context.child_stdin.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  return context.child_stdin.ok() ? absl::OkStatus()
+                                  : ErrnoError("open", "/dev/null");
+}
+
+absl::Status ForkChild(CreateContext& context) {
+  kernel::ForkOptions options;
+  options.cgroup = context.fds.Borrow(context.plan.cgroup().unified_fd());
+  ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(options));
+  if (forked.pid == 0) {
+    ChildContext child{context.pod, context.plan.process()};
+    child.channel = context.child_channel.get();
+    child.stdin_fd = context.child_stdin.get();
+    child.stdout_fd = context.child_stdout.get();
+    child.stderr_fd = context.child_stderr.get();
+    for (const uint32_t position : context.plan.cgroup().tasks_fds()) {
+      child.tasks.push_back(context.fds.Borrow(position));
+    }
+    child.plan = &context.plan;
+    child.pid_namespace = context.pid_namespace;
+    // Its end tells the child that the keeper is gone: no copy may stay.
+    context.container->channel.reset();
+    RunInit(child);
+  }
+  context.stage = std::move(forked.pidfd);
+  context.child_channel.reset();
+  context.child_stdin.reset();
+  context.child_stdout.reset();
+  context.child_stderr.reset();
+  return absl::OkStatus();
+}
+
+absl::Status AwaitReady(CreateContext& context) {
+  Container& container = *context.container;
+  ChildReport report;
+  absl::Status status =
+      AwaitReport(container.channel.get(), context.loop, report,
+                  context.failed,
+                  absl::AbortedError("the child ended without a word (killed, "
+                                     "or out of memory)"));
+  container.pid = report.init_pid;
+  container.pidfd = std::move(report.init);
+  container.terminal = std::move(report.terminal);
+  RETURN_IF_ERROR(status);
+  context.read_back = std::move(*report.message.mutable_read_back());
+  context.times.MergeFrom(report.message.steps());
+  return absl::OkStatus();
+}
+
+absl::Status HoldContainerNamespaces(CreateContext& context) {
+  Container& container = *context.container;
+  using kernel::Namespace;
+  const int pidfd = container.pidfd.get();
+  ASSIGN_OR_RETURN(container.namespaces.mount,
+                   kernel::OpenNamespace(pidfd, Namespace::kMount));
+  ASSIGN_OR_RETURN(container.namespaces.pid,
+                   kernel::OpenNamespace(pidfd, Namespace::kPid));
+  ASSIGN_OR_RETURN(container.namespaces.cgroup,
+                   kernel::OpenNamespace(pidfd, Namespace::kCgroup));
+  return absl::OkStatus();
+}
+
+absl::Status SetRlimits(CreateContext& context) {
+  for (const v1::Rlimit& wanted : context.plan.process().rlimits()) {
+    const auto resource =
+        static_cast<__rlimit_resource>(wanted.resource());
+    rlimit limit = {wanted.soft(), wanted.hard()};
+    if (prlimit(context.container->pid, resource, &limit, nullptr) == 0) {
+      continue;
+    }
+    rlimit now = {};
+    if (errno != EPERM ||
+        prlimit(context.container->pid, resource, nullptr, &now) != 0) {
+      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
+    }
+    // Without CAP_SYS_RESOURCE on this machine: as high as allowed.
+    limit.rlim_max = std::min(limit.rlim_max, now.rlim_max);
+    limit.rlim_cur = std::min(limit.rlim_cur, limit.rlim_max);
+    if (prlimit(context.container->pid, resource, &limit, nullptr) != 0) {
+      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetOomScore(CreateContext& context) {
+  const std::string path =
+      absl::StrCat("/proc/", context.container->pid, "/oom_score_adj");
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file.ok()) {
+    return ErrnoError("open", path);
+  }
+  const std::string text =
+      absl::StrCat(context.plan.process().oom_score_adj());
+  // EACCES: lower than ours needs CAP_SYS_RESOURCE, which not every machine
+  // gives us; a pod is not refused for it.
+  if (write(file.get(), text.data(), text.size()) < 0 && errno != EACCES) {
+    return ErrnoError("write", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReapStage(CreateContext& context) {
+  const absl::StatusOr<int> code = kernel::Reap(context.stage.get(), true);
+  RETURN_IF_ERROR(code.status());
+  context.stage.reset();
+  return absl::OkStatus();
+}
+
+constexpr Step<CreateContext> kCreateSteps[] = {
+    {"check-plan", CheckPlan},
+    {"open-stdio", OpenStdio},
+    // Born in its cgroup: there is no moment outside of it.
+    {"fork-child", ForkChild},
+    // The child runs its own table meanwhile, up to await-start.
+    {"await-ready", AwaitReady},
+    {"reap-stage", ReapStage},
+    // Held from here on, for execs.
+    {"hold-container-namespaces", HoldContainerNamespaces},
+    // Both need the host's privileges, and the first a last word: the child
+    // opens files until it is ready.
+    {"set-rlimits", SetRlimits},
+    {"set-oom-score", SetOomScore},
+};
+
+absl::Status ToStatus(const v1::Error& error) {
+  return absl::Status(static_cast<absl::StatusCode>(error.code()),
+                      error.message());
+}
+
+}  // namespace
+
+void KillAndReap(UniqueFd& pidfd) {
+  if (!pidfd.ok()) {
+    return;
+  }
+  [[maybe_unused]] absl::Status ended =
+      kernel::SignalProcess(pidfd.get(), SIGKILL);
+  ended = kernel::Reap(pidfd.get(), true).status();
+  pidfd.reset();
+}
+
+absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
+                         std::string& failed, const absl::Status& ended) {
+  for (;;) {
+    RETURN_IF_ERROR(loop.RunUntilReadable(channel));
+    absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
+    if (absl::IsOutOfRange(received.status())) {
+      return ended;
+    }
+    RETURN_IF_ERROR(received.status());
+    v1::ChildMessage& message = received->message;
+    if (message.init_pid() != 0 && received->fds.size() == 1) {
+      report.init_pid = message.init_pid();
+      report.init = std::move(received->fds[0]);
+      continue;
+    }
+    if (message.has_error()) {
+      failed = message.error().step();
+      return ToStatus(message.error());
+    }
+    if (message.terminal_fd() == 1 && received->fds.size() == 1) {
+      report.terminal = std::move(received->fds[0]);
+    }
+    report.message = std::move(message);
+    return absl::OkStatus();
+  }
+}
+
+StepNames CreateStepNames() {
+  StepNames names;
+  AppendNames<CreateContext>(kCreateSteps, names);
+  return names;
+}
+
+absl::Status CreateContainer(CreateContext& context) {
+  absl::Status status = RunSteps<CreateContext>(kCreateSteps, context);
+  if (status.ok()) {
+    return status;
+  }
+  KillAndReap(context.stage);
+  if (context.container != nullptr) {
+    KillAndReap(context.container->pidfd);
+  }
+  return status;
+}
+
+}  // namespace caisson::keeper

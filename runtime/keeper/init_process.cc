@@ -1,0 +1,145 @@
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include <climits>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/status.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/path.h"
+#include "runtime/keeper/child.h"
+
+namespace caisson::keeper::steps {
+namespace {
+
+// The channel's number from close-other-files on.
+constexpr int kChannel = 3;
+constexpr unsigned kFirstUnwanted = 4;
+
+absl::StatusOr<UniqueFd> OpenMultiplexer(int root) {
+  ASSIGN_OR_RETURN(UniqueFd ptmx, kernel::OpenInRoot(root, "/dev/pts/ptmx",
+                                                     O_RDWR | O_NOCTTY));
+  struct statfs filesystem = {};
+  struct stat facts = {};
+  if (fstatfs(ptmx.get(), &filesystem) != 0 ||
+      fstat(ptmx.get(), &facts) != 0) {
+    return ErrnoError("stat", "/dev/pts/ptmx");
+  }
+  // A volume over /dev may hold anything of that name (CVE-2025-52565).
+  if (filesystem.f_type != DEVPTS_SUPER_MAGIC ||
+      facts.st_rdev != makedev(5, 2)) {
+    return absl::FailedPreconditionError(
+        "check /dev/pts/ptmx: not a pseudo-terminal multiplexer");
+  }
+  return ptmx;
+}
+
+absl::StatusOr<UniqueFd> OpenTerminal(ChildContext& context) {
+  ASSIGN_OR_RETURN(context.terminal, OpenMultiplexer(context.root.get()));
+  int unlock = 0;
+  if (ioctl(context.terminal.get(), TIOCSPTLCK, &unlock) != 0) {
+    return ErrnoError("unlock", "pseudo-terminal");
+  }
+  // The other side by fd, never by its name in /dev/pts.
+  UniqueFd slave(ioctl(context.terminal.get(), TIOCGPTPEER,
+                       O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!slave.ok()) {
+    return ErrnoError("open", "pseudo-terminal");
+  }
+  if (ioctl(slave.get(), TIOCSCTTY, 0) != 0) {
+    return ErrnoError("take", "controlling terminal");
+  }
+  return slave;
+}
+
+absl::Status Duplicate(int from, int to) {
+  if (dup2(from, to) != to) {
+    return ErrnoError("duplicate", absl::StrCat("onto fd ", to));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AttachTerminal(ChildContext& context) {
+  ASSIGN_OR_RETURN(UniqueFd slave, OpenTerminal(context));
+  if (fchown(slave.get(), context.process.uid(), static_cast<gid_t>(-1)) !=
+      0) {
+    return ErrnoError("change owner of", "pseudo-terminal");
+  }
+  for (const int fd : {0, 1, 2}) {
+    RETURN_IF_ERROR(Duplicate(slave.get(), fd));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status AttachStdio(ChildContext& context) {
+  if (context.process.tty()) {
+    return AttachTerminal(context);
+  }
+  // The keeper's fds are above 2: its own three are always open.
+  RETURN_IF_ERROR(Duplicate(context.stdin_fd, 0));
+  RETURN_IF_ERROR(Duplicate(context.stdout_fd, 1));
+  return Duplicate(context.stderr_fd, 2);
+}
+
+absl::Status EnterWorkingDirectory(ChildContext& context) {
+  const std::string& path = context.process.working_directory();
+  absl::StatusOr<UniqueFd> directory =
+      context.join == nullptr
+          ? kernel::MakeDirectoryInRoot(context.root.get(), path, {})
+          : kernel::OpenInRoot(context.root.get(), path,
+                               O_PATH | O_DIRECTORY);
+  RETURN_IF_ERROR(directory.status());
+  if (fchdir(directory->get()) != 0) {
+    return ErrnoError("enter", path);
+  }
+  // The kernel prefixes "(unreachable)" outside of the root (CVE-2024-21626).
+  char text[PATH_MAX];
+  if (syscall(SYS_getcwd, text, sizeof(text)) < 0) {
+    return ErrnoError("check working directory", path);
+  }
+  if (text[0] != '/') {
+    return absl::FailedPreconditionError(
+        absl::StrCat("check working directory ", path, ": outside the root"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CloseOtherFiles(ChildContext& context) {
+  // The pseudo-terminal stays until it is handed to the keeper.
+  if (context.terminal.ok() && context.terminal.get() == kChannel) {
+    context.terminal.reset(
+        fcntl(kChannel, F_DUPFD_CLOEXEC, kFirstUnwanted));
+  }
+  if (context.channel != kChannel &&
+      dup3(context.channel, kChannel, O_CLOEXEC) != kChannel) {
+    return ErrnoError("duplicate", "channel");
+  }
+  context.channel = kChannel;
+  unsigned first = kFirstUnwanted;
+  if (context.terminal.ok()) {
+    if (dup3(context.terminal.get(), static_cast<int>(kFirstUnwanted),
+             O_CLOEXEC) >= 0) {
+      [[maybe_unused]] const int old = context.terminal.release();
+      context.terminal.reset(static_cast<int>(kFirstUnwanted));
+    }
+    first = kFirstUnwanted + 1;
+  }
+  // The owners of these numbers are never destroyed: execve or _exit follow.
+  [[maybe_unused]] const int root = context.root.release();
+  if (close_range(first, ~0U, 0) != 0) {
+    return ErrnoError("close", "other files");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace caisson::keeper::steps

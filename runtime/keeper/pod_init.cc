@@ -1,0 +1,159 @@
+#include "runtime/keeper/pod_init.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <string>
+#include <utility>
+
+#include "runtime/base/status.h"
+#include "runtime/kernel/credentials.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/process.h"
+#include "runtime/keeper/child.h"
+#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/container.h"
+
+namespace caisson::keeper {
+namespace {
+
+absl::Status MakeInitNamespaces(ChildContext& /*context*/) {
+  if (unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
+    return ErrnoError("make", "namespaces");
+  }
+  return absl::OkStatus();
+}
+
+// Nothing of the host can be reached through /proc/1/root.
+absl::Status EnterEmptyRoot(ChildContext& context) {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    return ErrnoError("detach", "mounts");
+  }
+  ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
+                   kernel::NewFilesystem::Open("tmpfs"));
+  RETURN_IF_ERROR(tmpfs.Set("nr_inodes", "2"));
+  ASSIGN_OR_RETURN(UniqueFd root,
+                   tmpfs.Mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                               MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  const UniqueFd target(open(context.pod.stage_path().c_str(),
+                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!target.ok()) {
+    return ErrnoError("open", context.pod.stage_path());
+  }
+  RETURN_IF_ERROR(kernel::AttachMount(root.get(), target.get()));
+  context.root = std::move(root);
+  return steps::PivotRoot(context);
+}
+
+absl::Status DieWithKeeper(ChildContext& /*context*/) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
+    return ErrnoError("set", "parent death signal");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DropEverything(ChildContext& context) {
+  RETURN_IF_ERROR(kernel::LimitBoundingSet(0));
+  RETURN_IF_ERROR(kernel::SetCapabilities({}));
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return ErrnoError("forbid", "new privileges");
+  }
+  // After a change of credentials the signal has to be asked for again.
+  RETURN_IF_ERROR(DieWithKeeper(context));
+  return kernel::ForbidDumping();
+}
+
+constexpr Step<ChildContext> kPodInitSteps[] = {
+    {"forbid-tracing", steps::ForbidTracing},
+    {"enter-pod-namespaces", steps::EnterPodNamespaces},
+    {"make-init-namespaces", MakeInitNamespaces},
+    {"become-init", steps::BecomeInit},
+    {"start-session", steps::StartSession},
+    {"enter-empty-root", EnterEmptyRoot},
+    {"drop-everything", DropEverything},
+};
+
+[[noreturn]] void ReapForEver() {
+  // As pid 1 it gets no signal it does not handle; SIGCHLD needs no handler,
+  // for waiting is all it does.
+  for (;;) {
+    if (waitpid(-1, nullptr, 0) < 0 && errno == ECHILD) {
+      // Nothing to wait for yet: sleep until a child is given to us.
+      sigset_t set;
+      sigemptyset(&set);
+      sigaddset(&set, SIGCHLD);
+      siginfo_t info;
+      sigwaitinfo(&set, &info);
+    }
+  }
+}
+
+[[noreturn]] void RunPodInit(ChildContext& context) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_SETMASK, &set, nullptr);
+  const absl::Status status = RunSteps<ChildContext>(kPodInitSteps, context);
+  v1::ChildMessage message;
+  message.set_ready(status.ok());
+  if (!status.ok()) {
+    message.mutable_error()->set_code(static_cast<int>(status.code()));
+    message.mutable_error()->set_message(std::string(status.message()));
+    message.mutable_error()->set_step(context.failed);
+  }
+  if (!SendMessage(context.channel, message, {}).ok() || !status.ok()) {
+    _exit(1);
+  }
+  prctl(PR_SET_NAME, "caisson-init", 0, 0, 0);
+  close_range(0, ~0U, 0);
+  ReapForEver();
+}
+
+}  // namespace
+
+absl::StatusOr<PodInit> StartPodInit(const Pod& pod, EventLoop& loop) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ErrnoError("create", "socket pair");
+  }
+  UniqueFd mine(ends[0]);
+  UniqueFd theirs(ends[1]);
+  ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork({}));
+  if (forked.pid == 0) {
+    mine.reset();
+    const v1::Process none;
+    ChildContext child{pod, none};
+    child.channel = theirs.get();
+    RunPodInit(child);
+  }
+  theirs.reset();
+  ChildReport report;
+  std::string failed;
+  absl::Status status =
+      AwaitReport(mine.get(), loop, report, failed,
+                  absl::AbortedError("the pod's init ended without a word"));
+  KillAndReap(forked.pidfd);
+  PodInit init;
+  init.pidfd = std::move(report.init);
+  if (status.ok()) {
+    absl::StatusOr<UniqueFd> fd =
+        kernel::OpenNamespace(init.pidfd.get(), kernel::Namespace::kPid);
+    status = fd.status();
+    if (status.ok()) {
+      init.pid_namespace = std::move(fd).value();
+      return init;
+    }
+  }
+  KillAndReap(init.pidfd);
+  return Annotate(status, "start pod init");
+}
+
+}  // namespace caisson::keeper

@@ -1,0 +1,168 @@
+#include "runtime/pod/frame.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/status.h"
+
+namespace caisson::pod {
+namespace {
+
+constexpr size_t kHeaderBytes = 4;
+
+void EncodeLength(size_t length, char* header) {
+  for (size_t i = 0; i < kHeaderBytes; ++i) {
+    header[i] = static_cast<char>((length >> (8 * i)) & 0xff);
+  }
+}
+
+size_t DecodeLength(const char* header) {
+  size_t length = 0;
+  for (size_t i = 0; i < kHeaderBytes; ++i) {
+    length |= size_t{static_cast<unsigned char>(header[i])} << (8 * i);
+  }
+  return length;
+}
+
+absl::Status Gone(absl::string_view verb) {
+  return errno == EPIPE || errno == ECONNRESET
+             ? absl::UnavailableError(
+                   absl::StrCat(verb, " frame: the other side is gone"))
+             : ErrnoError(verb, "frame");
+}
+
+absl::Status SendAll(int socket, absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) {
+      continue;
+    }
+    if (sent < 0) {
+      return Gone("send");
+    }
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return absl::OkStatus();
+}
+
+// The length and the fds in one message; returns how much of it was sent.
+absl::StatusOr<size_t> SendHeader(int socket, iovec* parts, size_t count,
+                                  absl::Span<const int> fds) {
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFrameFds * sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = count;
+  if (!fds.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+    memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
+  }
+  ssize_t sent = 0;
+  do {
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) {
+    return Gone("send");
+  }
+  return static_cast<size_t>(sent);
+}
+
+void TakeFds(msghdr& message, std::vector<UniqueFd>& fds) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+       header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
+      continue;
+    }
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      fds.emplace_back(fd);
+    }
+  }
+}
+
+// Reads exactly `size` bytes, with what fds come beside them.  OutOfRange at
+// the end of the stream before the first.
+absl::Status ReceiveAll(int socket, char* buffer, size_t size,
+                        std::vector<UniqueFd>& fds) {
+  size_t done = 0;
+  while (done < size) {
+    iovec part = {buffer + done, size - done};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFrameFds * sizeof(int))];
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0 && errno != ECONNRESET) {
+      return ErrnoError("receive", "frame");
+    }
+    if (got <= 0) {
+      return done == 0 ? absl::OutOfRangeError("receive frame: end of stream")
+                       : absl::DataLossError("receive frame: cut short");
+    }
+    TakeFds(message, fds);
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+      return absl::DataLossError("receive frame: too many fds");
+    }
+    done += static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status SendFrame(int socket, absl::string_view bytes,
+                       absl::Span<const int> fds) {
+  if (bytes.size() > kMaxFrameBytes || fds.size() > kMaxFrameFds) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("send frame: ", bytes.size(), " bytes and ", fds.size(),
+                     " fds are too many"));
+  }
+  char header[kHeaderBytes];
+  EncodeLength(bytes.size(), header);
+  iovec parts[2] = {{header, sizeof(header)},
+                    {const_cast<char*>(bytes.data()), bytes.size()}};
+  ASSIGN_OR_RETURN(const size_t sent,
+                   SendHeader(socket, parts, bytes.empty() ? 1 : 2, fds));
+  if (sent < kHeaderBytes) {
+    RETURN_IF_ERROR(SendAll(
+        socket, absl::string_view(header + sent, kHeaderBytes - sent)));
+    return SendAll(socket, bytes);
+  }
+  return SendAll(socket, bytes.substr(sent - kHeaderBytes));
+}
+
+absl::StatusOr<Frame> ReceiveFrame(int socket) {
+  Frame frame;
+  char header[kHeaderBytes];
+  RETURN_IF_ERROR(ReceiveAll(socket, header, sizeof(header), frame.fds));
+  const size_t length = DecodeLength(header);
+  if (length > kMaxFrameBytes) {
+    return absl::DataLossError(
+        absl::StrCat("receive frame: length ", length, " is too large"));
+  }
+  frame.bytes.resize(length);
+  absl::Status status =
+      ReceiveAll(socket, frame.bytes.data(), length, frame.fds);
+  if (absl::IsOutOfRange(status)) {
+    return absl::DataLossError("receive frame: cut short");
+  }
+  RETURN_IF_ERROR(status);
+  return frame;
+}
+
+}  // namespace caisson::pod

@@ -1,0 +1,108 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/keeper_fixture.h"
+
+namespace caisson::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class ContainerTest : public KeeperFixture {
+ protected:
+  void SetUp() override {
+    KeeperFixture::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    auto pod = keeper_->CreatePod(PodPlan());
+    ASSERT_TRUE(pod.ok()) << pod.status();
+    ASSERT_TRUE(pod->network.ok());
+  }
+};
+
+TEST_F(ContainerTest, RootInsideIsNobodyOutside) {
+  EXPECT_THAT(Run({"id"}), StartsWith("uid=0(root) gid=0"));
+  EXPECT_THAT(Run({"cat", "/proc/self/uid_map"}),
+              HasSubstr(absl::StrCat(first_id_)));
+}
+
+TEST_F(ContainerTest, HasAHostnameOfItsOwn) {
+  EXPECT_EQ(Run({"hostname"}), "box\n");
+}
+
+TEST_F(ContainerTest, SeesOnlyItsOwnProcesses) {
+  const std::string output = Run({"sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'"});
+  EXPECT_THAT(output, StartsWith("1\n"));
+}
+
+TEST_F(ContainerTest, FilesItMakesBelongToItsRange) {
+  EXPECT_EQ(Run({"sh", "-c", "echo hello > /tmp/file; stat -c %u /tmp/file"}),
+            "0\n");
+  const std::string owners = ShellOutput(
+      absl::StrCat("stat -c %u ", directory_->path(), "/c0/upper/tmp/file"));
+  EXPECT_EQ(owners, absl::StrCat(first_id_));
+}
+
+TEST_F(ContainerTest, ReportsTheExitCode) {
+  auto created =
+      keeper_->CreateContainer(ContainerPlan("c", {"sh", "-c", "exit 42"}));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  EXPECT_EQ(AwaitExit("c"), 42);
+}
+
+TEST_F(ContainerTest, AMissingProgramFailsTheStart) {
+  auto created =
+      keeper_->CreateContainer(ContainerPlan("c", {"no-such-program"}));
+  ASSERT_TRUE(created.ok()) << created.status();
+  auto started = keeper_->StartContainer("c");
+  EXPECT_THAT(std::string(started.status().message()),
+              HasSubstr("exec no-such-program"));
+}
+
+TEST_F(ContainerTest, HasOnlyItsStandardFiles) {
+  EXPECT_EQ(Run({"sh", "-c", "ls /proc/self/fd"}), "0\n1\n2\n3\n");
+}
+
+TEST_F(ContainerTest, ExecRunsInTheContainer) {
+  auto created =
+      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  auto exec = keeper_->Exec(
+      ExecPlan("e", "c", {"sh", "-c", "test $(hostname) = box && exit 7"}));
+  ASSERT_TRUE(exec.ok()) << exec.status();
+  EXPECT_EQ(AwaitExit("e"), 7);
+  ASSERT_TRUE(keeper_->SignalContainer("c", 9).ok());
+  EXPECT_EQ(AwaitExit("c"), 137);
+}
+
+TEST_F(ContainerTest, ContainersMayShareThePodsPids) {
+  auto plan = ContainerPlan("a", {"sleep", "1000"});
+  plan.message.set_pid_mode(keeper::v1::ContainerPlan::PID_POD);
+  auto created = keeper_->CreateContainer(std::move(plan));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("a").ok());
+  auto second = ContainerPlan("b", {"sh", "-c", "ps | grep -q 'sleep 1000'"});
+  second.message.set_pid_mode(keeper::v1::ContainerPlan::PID_POD);
+  created = keeper_->CreateContainer(std::move(second));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("b").ok());
+  EXPECT_EQ(AwaitExit("b"), 0);
+}
+
+TEST_F(ContainerTest, RemovalKillsAll) {
+  auto created = keeper_->CreateContainer(
+      ContainerPlan("c", {"sh", "-c", "sleep 1000 & sleep 1000"}));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  ASSERT_TRUE(keeper_->RemoveContainer("c").ok());
+  EXPECT_THAT(ProcessesLeft(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace caisson::testing

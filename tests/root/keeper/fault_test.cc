@@ -1,0 +1,117 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tests/support/keeper_fixture.h"
+
+namespace caisson::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// The steps of one table, from the program itself.
+std::vector<std::string> Steps(const std::string& table) {
+  const std::string all =
+      ShellOutput(CAISSON_BIN_DIR "/caisson-keeper --list-steps");
+  std::vector<std::string> steps;
+  for (absl::string_view line : absl::StrSplit(all, '\n')) {
+    const std::vector<std::string> parts = absl::StrSplit(line, ' ');
+    if (parts.size() == 2 && parts[0] == table) {
+      steps.push_back(parts[1]);
+    }
+  }
+  return steps;
+}
+
+class FaultTest : public KeeperFixture {
+ protected:
+  std::string Mounts() { return ShellOutput("cat /proc/self/mountinfo"); }
+
+  // Children of the keeper and theirs.
+  std::string KeeperChildren() {
+    return ShellOutput(absl::StrCat("pgrep -P ", keeper_pid_));
+  }
+};
+
+TEST_F(FaultTest, AFailedPodStepLeavesNothingAndTheRetrySucceeds) {
+  const std::vector<std::string> steps = Steps("pod");
+  ASSERT_GE(steps.size(), 6u);
+  const std::string before = Mounts();
+  for (const std::string& step : steps) {
+    SCOPED_TRACE(step);
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
+    auto pod = keeper_->CreatePod(PodPlan());
+    EXPECT_THAT(std::string(pod.status().message()),
+                HasSubstr(step + ": injected fault"));
+    EXPECT_EQ(KeeperChildren(), "");
+    EXPECT_EQ(Mounts(), before);
+    pod = keeper_->CreatePod(PodPlan());
+    EXPECT_TRUE(pod.ok()) << pod.status();
+    ASSERT_TRUE(keeper_->Shutdown().ok());
+    StartKeeper();
+  }
+}
+
+TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  std::vector<std::string> steps = Steps("container");
+  for (const std::string& step : Steps("init")) {
+    // After the report the call is over: these fail the start.
+    if (step != "await-start" && step != "load-seccomp") {
+      steps.push_back(step);
+    }
+  }
+  ASSERT_GE(steps.size(), 30u);
+  int number = 0;
+  for (const std::string& step : steps) {
+    SCOPED_TRACE(step);
+    const std::string id = absl::StrCat("c", number++);
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
+    auto created = keeper_->CreateContainer(ContainerPlan(id, {"true"}));
+    EXPECT_THAT(std::string(created.status().message()),
+                HasSubstr(step + ": injected fault"));
+    EXPECT_THAT(ProcessesLeft(), IsEmpty());
+    EXPECT_EQ(KeeperChildren(), "");
+    created = keeper_->CreateContainer(ContainerPlan(id, {"true"}));
+    ASSERT_TRUE(created.ok()) << created.status();
+    ASSERT_TRUE(keeper_->StartContainer(id).ok());
+    EXPECT_EQ(AwaitExit(id), 0);
+    ASSERT_TRUE(keeper_->RemoveContainer(id).ok());
+  }
+}
+
+TEST_F(FaultTest, AFailedExecStepLeavesNothingAndTheRetrySucceeds) {
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(
+      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"})).ok());
+  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  const size_t processes = ProcessesLeft().size();
+  std::vector<std::string> steps = Steps("exec");
+  for (const std::string& step : Steps("exec-child")) {
+    steps.push_back(step);
+  }
+  ASSERT_GE(steps.size(), 15u);
+  int number = 0;
+  for (const std::string& step : steps) {
+    SCOPED_TRACE(step);
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
+    auto exec = keeper_->Exec(
+        ExecPlan(absl::StrCat("f", number), "c", {"true"}));
+    EXPECT_THAT(std::string(exec.status().message()),
+                HasSubstr(step + ": injected fault"));
+    EXPECT_EQ(ProcessesLeft().size(), processes);
+    const std::string id = absl::StrCat("e", number++);
+    exec = keeper_->Exec(ExecPlan(id, "c", {"true"}));
+    ASSERT_TRUE(exec.ok()) << exec.status();
+    EXPECT_EQ(AwaitExit(id), 0);
+  }
+}
+
+}  // namespace
+}  // namespace caisson::testing
