@@ -198,6 +198,11 @@ absl::Status MountVolumes(ChildContext& context) {
 }
 
 absl::Status SealRoot(ChildContext& context) {
+  // The working directory is translated to the copy of the mount namespace,
+  // which fds are not; by path the pod's ids could not get there.
+  if (fchdir(context.root.get()) != 0) {
+    return ErrnoError("enter", "root");
+  }
   if (!context.plan->read_only_root()) {
     return absl::OkStatus();
   }
@@ -207,10 +212,8 @@ absl::Status SealRoot(ChildContext& context) {
 }
 
 absl::Status CloneRoot(ChildContext& context) {
-  const std::string path = RootPath(context.pod);
-  ASSIGN_OR_RETURN(UniqueFd clone,
-                   kernel::CloneTree(AT_FDCWD, path.c_str(), true));
-  ASSIGN_OR_RETURN(UniqueFd target, OpenDirectory(path));
+  ASSIGN_OR_RETURN(UniqueFd clone, kernel::CloneTree(AT_FDCWD, ".", true));
+  ASSIGN_OR_RETURN(UniqueFd target, OpenDirectory("."));
   RETURN_IF_ERROR(kernel::AttachMount(clone.get(), target.get()));
   context.root = std::move(clone);
   return absl::OkStatus();

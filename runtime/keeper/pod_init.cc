@@ -32,6 +32,14 @@ absl::Status MakeInitNamespaces(ChildContext& /*context*/) {
   return absl::OkStatus();
 }
 
+// While the path can still be walked; see seal-root of a container's table.
+absl::Status EnterStage(ChildContext& context) {
+  if (chdir(context.pod.stage_path().c_str()) != 0) {
+    return ErrnoError("enter", context.pod.stage_path());
+  }
+  return absl::OkStatus();
+}
+
 // Nothing of the host can be reached through /proc/1/root.
 absl::Status EnterEmptyRoot(ChildContext& context) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
@@ -43,10 +51,9 @@ absl::Status EnterEmptyRoot(ChildContext& context) {
   ASSIGN_OR_RETURN(UniqueFd root,
                    tmpfs.Mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
                                MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  const UniqueFd target(open(context.pod.stage_path().c_str(),
-                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd target(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target.ok()) {
-    return ErrnoError("open", context.pod.stage_path());
+    return ErrnoError("open", "stage");
   }
   RETURN_IF_ERROR(kernel::AttachMount(root.get(), target.get()));
   context.root = std::move(root);
@@ -73,6 +80,7 @@ absl::Status DropEverything(ChildContext& context) {
 
 constexpr Step<ChildContext> kPodInitSteps[] = {
     {"forbid-tracing", steps::ForbidTracing},
+    {"enter-stage", EnterStage},
     {"enter-pod-namespaces", steps::EnterPodNamespaces},
     {"make-init-namespaces", MakeInitNamespaces},
     {"become-init", steps::BecomeInit},

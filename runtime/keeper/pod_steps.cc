@@ -75,7 +75,7 @@ absl::Status HoldNamespaces(PodContext& context) {
 absl::Status MountSharedMemory(PodContext& context) {
   Pod& pod = context.pod;
   for (const std::string& path : {pod.shm_path(), pod.stage_path()}) {
-    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    if (mkdir(path.c_str(), 0711) != 0 && errno != EEXIST) {
       return ErrnoError("create directory", path);
     }
   }
