@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <string>
 #include <vector>
 
@@ -101,12 +100,11 @@ absl::Status ReadIds(v1::ReadBack& read) {
   }
   read.set_uid(real);
   read.set_gid(real_group);
-  std::vector<gid_t> groups(NGROUPS_MAX);
-  const int count = getgroups(NGROUPS_MAX, groups.data());
-  if (count < 0) {
+  const int count = getgroups(0, nullptr);
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
+  if (count < 0 || getgroups(count, groups.data()) != count) {
     return ErrnoError("read", "groups");
   }
-  groups.resize(static_cast<size_t>(count));
   read.mutable_groups()->Assign(groups.begin(), groups.end());
   return absl::OkStatus();
 }

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what caisson is built and tested with, from Debian's packages.
+# Does nothing when all of it is there.
+set -euo pipefail
+
+packages=(
+  # Build.
+  ca-certificates ccache cmake g++ git ninja-build pkg-config
+  libabsl-dev libarchive-dev libbenchmark-dev libboost-dev libcap-dev
+  libcli11-dev libcurl4-openssl-dev libgmock-dev libgrpc++-dev libgtest-dev
+  libisal-dev libprotobuf-dev libseccomp-dev libspdlog-dev libsqlite3-dev
+  libssl-dev libsystemd-dev libtomlplusplus-dev libzstd-dev
+  nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
+  # Run.
+  containernetworking-plugins erofs-utils iproute2 iptables mount util-linux
+  # Test.
+  attr busybox-static clang-format-14 clang-tidy-14 curl docker-registry file
+  jq procps python3 strace xz-utils
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null |
+    grep -qx installed; then
+    missing+=("$package")
+  fi
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+if ((EUID != 0)); then
+  echo "install_deps: needs root to install: ${missing[*]}" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# docker-registry would start as a service; tests start their own.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get install -q -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds caisson and runs every test tier that can run here.
+#
+#   hack/test.sh [TIER...]     layers unit root leftovers (default: all)
+#
+# A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+passed=0
+failed=0
+tiers=("$@")
+((${#tiers[@]})) || tiers=(layers unit root leftovers)
+work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+pass() { echo "PASS $1"; passed=$((passed + 1)); }
+fail() { echo "FAIL $1"; failed=$((failed + 1)); }
+
+# What a run may not leave behind, as text.
+host_state() {
+  cut -d' ' -f5- /proc/self/mountinfo | sort
+  find /sys/fs/cgroup -type d -name '*caisson*' 2>/dev/null | sort
+  ls /run/netns 2>/dev/null || true
+  ip -o link 2>/dev/null | cut -d' ' -f2 | cut -d@ -f1 | sort
+  pgrep -a 'caisson' | grep -v test.sh || true
+  ls -d /run/caisson* /var/lib/caisson* /var/tmp/caisson-* 2>/dev/null || true
+}
+
+run_ctest() { # run_ctest LABEL: each test program counts as one
+  local label=$1 log=$work/$1.log
+  if ctest --test-dir build/dev -L "^$label\$" --output-on-failure \
+    --no-tests=error >"$log" 2>&1; then
+    grep -E 'Passed|tests passed' "$log" || true
+  else
+    cat "$log"
+  fi
+  while read -r name verdict; do
+    if [[ $verdict == Passed ]]; then pass "$name"; else fail "$name"; fi
+  done < <(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) \.+ *(\**)(Passed|Failed|Not Run|Timeout|Exception).*/\1 \3/p' "$log")
+}
+
+tier_layers() {
+  if hack/check_layers.sh; then pass check_layers; else fail check_layers; fi
+}
+tier_unit() { run_ctest unit; }
+tier_root() { run_ctest root; }
+tier_leftovers() {
+  host_state >"$work/after"
+  if diff -u "$work/before" "$work/after"; then
+    pass leftovers
+  else
+    fail leftovers
+  fi
+}
+
+cmake --preset dev >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
+ninja -C build/dev >"$work/build.log" || { tail -50 "$work/build.log"; exit 1; }
+host_state >"$work/before"
+for tier in "${tiers[@]}"; do
+  echo "== $tier"
+  "tier_$tier"
+done
+echo "$passed passed, $failed failed"
+((failed == 0))
