@@ -24,11 +24,9 @@ void AddRun(CLI::App& app, Arguments& arguments) {
                     "Pull even when the image is present");
   // One value an option: IMAGE may follow it.
   command->add_option("--mount", run.mounts, "HOST:CONTAINER[:ro]")
-      ->take_all()
-      ->expected(1);
+      ->allow_extra_args(false);
   command->add_option("--env", run.environment, "NAME=VALUE")
-      ->take_all()
-      ->expected(1);
+      ->allow_extra_args(false);
   command->callback([&arguments] { arguments.command = Command::kRun; });
 }
 

@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
                  std::string(result.status().message()).c_str());
     // What a container's own exit codes leave free by custom.
     constexpr int kOwnFailure = 125;
-    return kOwnFailure;
+    constexpr int kInterrupted = 130;
+    return absl::IsCancelled(result.status()) ? kInterrupted : kOwnFailure;
   }
   return *result;
 }

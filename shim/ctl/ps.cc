@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "runtime/base/json.h"
@@ -90,8 +91,13 @@ std::string StateName(cri::ContainerState state) {
 
 std::string ImageName(const cri::Container& container) {
   const cri::ImageSpec& image = container.image();
-  return image.user_specified_image().empty() ? image.image()
-                                              : image.user_specified_image();
+  if (!image.user_specified_image().empty()) {
+    return image.user_specified_image();
+  }
+  constexpr size_t kShortDigest = 19;
+  return absl::StartsWith(image.image(), "sha256:")
+             ? image.image().substr(0, kShortDigest)
+             : image.image();
 }
 
 std::vector<std::string> PodColumns(const cri::PodSandbox& pod) {
