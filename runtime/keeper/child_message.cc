@@ -4,17 +4,17 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 
 absl::Status SendMessage(int channel, const v1::ChildMessage& message,
                          absl::Span<const int> fds) {
-  return pod::SendFrame(channel, message.SerializeAsString(), fds);
+  return SendFrame(channel, message.SerializeAsString(), fds);
 }
 
 absl::StatusOr<ReceivedMessage> ReceiveMessage(int channel) {
-  ASSIGN_OR_RETURN(pod::Frame frame, pod::ReceiveFrame(channel));
+  ASSIGN_OR_RETURN(Frame frame, ReceiveFrame(channel));
   ReceivedMessage received;
   if (!received.message.ParseFromString(frame.bytes)) {
     return absl::InternalError("read message of child: malformed");

@@ -15,7 +15,7 @@
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/supervisor.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {
@@ -64,7 +64,7 @@ absl::Status ForkKeeper(UniqueFd connection, int server, bool allow_faults) {
     setsid();
     RunKeeper(std::move(connection), allow_faults);
   }
-  return pod::SendFrame(server, EncodePid(pid), {});
+  return SendFrame(server, EncodePid(pid), {});
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ absl::Status ServeForks(int socket, bool allow_faults) {
   // Keepers that end are nobody's to wait for.
   signal(SIGCHLD, SIG_IGN);
   for (;;) {
-    absl::StatusOr<pod::Frame> frame = pod::ReceiveFrame(socket);
+    absl::StatusOr<Frame> frame = ReceiveFrame(socket);
     if (absl::IsOutOfRange(frame.status())) {
       return absl::OkStatus();
     }

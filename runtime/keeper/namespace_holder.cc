@@ -16,7 +16,7 @@
 #include "absl/strings/str_replace.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {
@@ -90,7 +90,7 @@ absl::Status Report(int channel, const absl::Status& status) {
     error.set_message(std::string(status.message()));
     error.SerializeToString(&bytes);
   }
-  return pod::SendFrame(channel, bytes, {});
+  return SendFrame(channel, bytes, {});
 }
 
 [[noreturn]] void RunChild(int channel, const v1::PodPlan& plan,
@@ -101,7 +101,7 @@ absl::Status Report(int channel, const absl::Status& status) {
   }
   // The maps are written meanwhile; the end of the channel: the keeper gave
   // up.
-  if (!pod::ReceiveFrame(channel).ok()) {
+  if (!ReceiveFrame(channel).ok()) {
     _exit(1);
   }
   status = ConfigureInChild(plan);
@@ -109,7 +109,7 @@ absl::Status Report(int channel, const absl::Status& status) {
     _exit(1);
   }
   // Until the keeper holds the namespaces and closes its end.
-  [[maybe_unused]] const bool ended = pod::ReceiveFrame(channel).ok();
+  [[maybe_unused]] const bool ended = ReceiveFrame(channel).ok();
   _exit(0);
 }
 
@@ -171,7 +171,7 @@ absl::Status NamespaceHolder::Start(const v1::PodPlan& plan,
 }
 
 absl::Status NamespaceHolder::AwaitChild() {
-  ASSIGN_OR_RETURN(pod::Frame frame, pod::ReceiveFrame(channel_.get()));
+  ASSIGN_OR_RETURN(Frame frame, ReceiveFrame(channel_.get()));
   if (frame.bytes.empty()) {
     return absl::OkStatus();
   }
@@ -191,7 +191,7 @@ absl::Status NamespaceHolder::WriteIdMaps(
 }
 
 absl::Status NamespaceHolder::Configure() {
-  RETURN_IF_ERROR(pod::SendFrame(channel_.get(), "", {}));
+  RETURN_IF_ERROR(SendFrame(channel_.get(), "", {}));
   return AwaitChild();
 }
 

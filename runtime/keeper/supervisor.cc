@@ -9,7 +9,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/fault.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {
@@ -61,7 +61,7 @@ void Supervisor::OnListener() {
 }
 
 void Supervisor::OnRequest() {
-  absl::StatusOr<pod::Frame> frame = pod::ReceiveFrame(connection_.get());
+  absl::StatusOr<Frame> frame = ReceiveFrame(connection_.get());
   if (!frame.ok()) {
     DropConnection();
     // Without a pod there is nothing to keep.
@@ -104,7 +104,7 @@ void Supervisor::Send(const v1::FromKeeper& message,
     return;
   }
   const absl::Status status =
-      pod::SendFrame(connection_.get(), message.SerializeAsString(), fds);
+      SendFrame(connection_.get(), message.SerializeAsString(), fds);
   if (!status.ok()) {
     // What it missed it will learn from Describe.
     DropConnection();

@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 #include "runtime/pod/keeper_hub.h"
 
 namespace caisson::pod {

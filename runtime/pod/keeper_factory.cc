@@ -19,7 +19,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/process.h"
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 #include "runtime/pod/keeper.h"
 
 // Linux 6.3; not in Debian 12's libc.

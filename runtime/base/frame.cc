@@ -1,4 +1,4 @@
-#include "runtime/pod/frame.h"
+#include "runtime/base/frame.h"
 
 #include <sys/socket.h>
 
@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 
-namespace caisson::pod {
+namespace caisson {
 namespace {
 
 constexpr size_t kHeaderBytes = 4;
@@ -165,4 +165,4 @@ absl::StatusOr<Frame> ReceiveFrame(int socket) {
   return frame;
 }
 
-}  // namespace caisson::pod
+}  // namespace caisson

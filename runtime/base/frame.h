@@ -10,9 +10,9 @@
 #include "absl/types/span.h"
 #include "runtime/base/unique_fd.h"
 
-// Frames of the keeper protocol: a 4-byte little-endian length and as many
+// Frames between processes of ours: a 4-byte little-endian length and as many
 // bytes, over a SOCK_STREAM socket of AF_UNIX; fds travel beside the length.
-namespace caisson::pod {
+namespace caisson {
 
 inline constexpr size_t kMaxFrameBytes = 16u << 20;
 inline constexpr size_t kMaxFrameFds = 64;
@@ -31,4 +31,4 @@ absl::Status SendFrame(int socket, absl::string_view bytes,
 // between frames; DataLoss within one.
 absl::StatusOr<Frame> ReceiveFrame(int socket);
 
-}  // namespace caisson::pod
+}  // namespace caisson
