@@ -19,7 +19,7 @@ constexpr Metric kMetrics[] = {
     {"burst_other", "pods with a container, as told", "s", 0, 0, false},
     {"burst_remove", "their removal", "s", 0, 0, false},
     {"log", "container output through the log", "MB/s", 33, 300, true},
-    {"pull", "image pull", "s", 18, 3.5, false},
+    {"pull", "image pull (budget: for 354 MB)", "s", 18, 3.5, false},
     {"pod_pss", "memory a pod beside the workload", "MB", 5.3, 0.3, false},
     {"daemon_rss_idle", "daemon RSS, idle", "MB", 42, 25, false},
     {"daemon_rss_pods", "daemon RSS, with pods", "MB", 73, 30, false},

@@ -33,6 +33,9 @@ Peer::Peer(const Endpoint& endpoint, const Options& options,
       run_id_(GenerateId()) {}
 
 Peer::~Peer() {
+  if (log_directory_.empty()) {
+    return;  // never prepared
+  }
   for (const absl::Status& status : {RemovePods(), RemoveLogs()}) {
     if (!status.ok()) {
       LogError(absl::StrCat("clean up after ", name_, ": ", status.message()));
@@ -210,9 +213,6 @@ absl::Status Peer::RemovePods() {
 }
 
 absl::Status Peer::RemoveLogs() {
-  if (log_directory_.empty()) {
-    return absl::OkStatus();
-  }
   DIR* directory = ::opendir(log_directory_.c_str());
   if (directory == nullptr) {
     return ErrnoError("open", log_directory_);

@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -110,7 +111,13 @@ std::string FormatReport(const std::vector<Measured>& measured) {
   }
   std::vector<std::vector<std::string>> rows = {Header(measured)};
   for (const Metric& metric : Metrics()) {
-    rows.push_back(Row(metric, measured));
+    const bool known = std::any_of(
+        measured.begin(), measured.end(), [&metric](const Measured& one) {
+          return !SamplesOf(one, metric).empty();
+        });
+    if (known) {
+      rows.push_back(Row(metric, measured));
+    }
   }
   std::string text = ctl::FormatTable(rows);
   for (const Measured& one : measured) {
