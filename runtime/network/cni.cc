@@ -135,7 +135,7 @@ absl::StatusOr<Addresses> PluginNetwork::Add(const Attachment& attachment) {
   RETURN_IF_ERROR(WriteCache(options_.cache_dir, attachment.pod_id, add));
   size_t tried = 0;
   absl::Status status = AddAll(attachment, add, tried);
-  absl::StatusOr<Addresses> addresses = status;
+  absl::StatusOr<Addresses> addresses = Addresses();
   if (status.ok()) {
     addresses = ReadAddresses(add.result, attachment.interface);
     status = addresses.status();
