@@ -1,0 +1,149 @@
+#include "runtime/image/manifest.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "runtime/base/json.h"
+#include "runtime/base/status.h"
+#include "runtime/image/sha256.h"
+
+namespace caisson::image {
+namespace {
+
+#if defined(__x86_64__)
+constexpr char kArchitecture[] = "amd64";
+#elif defined(__aarch64__)
+constexpr char kArchitecture[] = "arm64";
+#endif
+
+absl::Status Bad(absl::string_view what, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat("read ", what, ": ", why));
+}
+
+absl::StatusOr<std::string> ReadDigest(const json::Value& object,
+                                       absl::string_view what) {
+  ASSIGN_OR_RETURN(std::string digest, json::GetString(object, "digest"));
+  if (!IsSha256Digest(digest)) {
+    return Bad(what, absl::StrCat("digest \"", digest, "\""));
+  }
+  return digest;
+}
+
+absl::StatusOr<uint64_t> ReadSize(const json::Value& object,
+                                  absl::string_view what) {
+  ASSIGN_OR_RETURN(const int64_t size, json::GetInt(object, "size"));
+  if (size < 0) {
+    return Bad(what, absl::StrCat("size ", size));
+  }
+  return static_cast<uint64_t>(size);
+}
+
+absl::StatusOr<Compression> CompressionOf(absl::string_view type) {
+  if (absl::EndsWith(type, "gzip")) {
+    return Compression::kGzip;
+  }
+  if (absl::EndsWith(type, "+zstd")) {
+    return Compression::kZstd;
+  }
+  if (absl::EndsWith(type, ".tar")) {
+    return Compression::kNone;
+  }
+  return Bad("layer", absl::StrCat("media type \"", type, "\""));
+}
+
+absl::StatusOr<Manifest> ChoosePlatform(const json::Value& manifests) {
+  if (!manifests.is_array()) {
+    return Bad("index", "manifests is not an array");
+  }
+  for (const json::Value& entry : manifests) {
+    const json::Value* platform = json::Find(entry, "platform");
+    if (platform == nullptr) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::string os, json::GetString(*platform, "os"));
+    ASSIGN_OR_RETURN(const std::string architecture,
+                     json::GetString(*platform, "architecture"));
+    if (os == "linux" && architecture == kArchitecture) {
+      Manifest manifest;
+      ASSIGN_OR_RETURN(manifest.platform_manifest,
+                       ReadDigest(entry, "index entry"));
+      return manifest;
+    }
+  }
+  return absl::NotFoundError(
+      absl::StrCat("read index: no image for linux/", kArchitecture));
+}
+
+absl::Status ReadLayers(const json::Value& layers, Manifest& manifest) {
+  if (!layers.is_array() || layers.size() > kMaxLayers) {
+    return Bad("manifest", "layers is not an array of at most 512");
+  }
+  for (const json::Value& entry : layers) {
+    LayerDescriptor layer;
+    ASSIGN_OR_RETURN(layer.digest, ReadDigest(entry, "layer"));
+    ASSIGN_OR_RETURN(layer.size, ReadSize(entry, "layer"));
+    ASSIGN_OR_RETURN(const std::string type,
+                     json::GetString(entry, "mediaType"));
+    ASSIGN_OR_RETURN(layer.compression, CompressionOf(type));
+    manifest.layers.push_back(std::move(layer));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
+  ASSIGN_OR_RETURN(const json::Value root, json::Parse(text, "manifest"));
+  const json::Value* manifests = json::Find(root, "manifests");
+  const json::Value* layers = json::Find(root, "layers");
+  if ((manifests != nullptr) == (layers != nullptr)) {
+    return Bad("manifest", "it must have either manifests or layers");
+  }
+  if (manifests != nullptr) {
+    return ChoosePlatform(*manifests);
+  }
+  const json::Value* config = json::Find(root, "config");
+  if (config == nullptr) {
+    return Bad("manifest", "no config");
+  }
+  Manifest manifest;
+  ASSIGN_OR_RETURN(manifest.config_digest, ReadDigest(*config, "config"));
+  ASSIGN_OR_RETURN(manifest.config_size, ReadSize(*config, "config"));
+  RETURN_IF_ERROR(ReadLayers(*layers, manifest));
+  return manifest;
+}
+
+absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view text) {
+  ASSIGN_OR_RETURN(const json::Value root, json::Parse(text, "image config"));
+  ParsedConfig parsed;
+  parsed.config.json = std::string(text);
+  const json::Value* rootfs = json::Find(root, "rootfs");
+  if (rootfs == nullptr) {
+    return Bad("image config", "no rootfs");
+  }
+  ASSIGN_OR_RETURN(parsed.diff_ids, json::GetStrings(*rootfs, "diff_ids"));
+  for (const std::string& id : parsed.diff_ids) {
+    if (!IsSha256Digest(id)) {
+      return Bad("image config", absl::StrCat("diff_id \"", id, "\""));
+    }
+  }
+  const json::Value* config = json::Find(root, "config");
+  if (config == nullptr) {
+    return parsed;
+  }
+  ImageConfig& out = parsed.config;
+  ASSIGN_OR_RETURN(out.user, json::GetString(*config, "User"));
+  ASSIGN_OR_RETURN(out.env, json::GetStrings(*config, "Env"));
+  ASSIGN_OR_RETURN(out.entrypoint, json::GetStrings(*config, "Entrypoint"));
+  ASSIGN_OR_RETURN(out.command, json::GetStrings(*config, "Cmd"));
+  ASSIGN_OR_RETURN(out.working_dir, json::GetString(*config, "WorkingDir"));
+  ASSIGN_OR_RETURN(out.stop_signal, json::GetString(*config, "StopSignal"));
+  if (const json::Value* volumes = json::Find(*config, "Volumes");
+      volumes != nullptr && volumes->is_object()) {
+    for (const auto& [path, unused] : volumes->items()) {
+      out.volumes.push_back(path);
+    }
+  }
+  return parsed;
+}
+
+}  // namespace caisson::image

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "runtime/base/status.h"
+#include "runtime/image/image_store.h"
+#include "runtime/image/sha256.h"
+
+namespace caisson::image {
+namespace {
+
+constexpr char kDefaultRegistry[] = "docker.io";
+constexpr size_t kMaxReference = 512;
+constexpr size_t kMaxRepository = 255;
+constexpr size_t kMaxTag = 128;
+
+absl::Status Refuse(absl::string_view text, absl::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("parse image reference \"", text.substr(0, kMaxReference),
+                   "\": ", why));
+}
+
+bool IsLower(char c) { return absl::ascii_islower(c) || absl::ascii_isdigit(c); }
+
+// Components of lower-case letters and digits, with ., _, - in between.
+bool IsRepository(absl::string_view text) {
+  if (text.empty() || text.size() > kMaxRepository) {
+    return false;
+  }
+  for (absl::string_view part : absl::StrSplit(text, '/')) {
+    if (part.empty() || !IsLower(part.front()) || !IsLower(part.back()) ||
+        absl::StrContains(part, "..")) {
+      return false;
+    }
+    for (const char c : part) {
+      if (!IsLower(c) && c != '.' && c != '_' && c != '-') {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool IsTag(absl::string_view text) {
+  if (text.empty() || text.size() > kMaxTag || text.front() == '.' ||
+      text.front() == '-') {
+    return false;
+  }
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+  });
+}
+
+bool IsHost(absl::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == ':' ||
+                  c == '[' || c == ']';
+         });
+}
+
+// The first component is a registry when it looks like a host's name.
+bool LooksLikeHost(absl::string_view part) {
+  return absl::StrContains(part, '.') || absl::StrContains(part, ':') ||
+         part == "localhost";
+}
+
+}  // namespace
+
+std::string Reference::Name() const {
+  return digest.empty() ? absl::StrCat(registry, "/", repository, ":", tag)
+                        : absl::StrCat(registry, "/", repository, "@", digest);
+}
+
+absl::StatusOr<Reference> ParseReference(absl::string_view text) {
+  if (text.empty() || text.size() > kMaxReference) {
+    return Refuse(text, "empty or too long");
+  }
+  Reference reference;
+  absl::string_view rest = text;
+  if (const size_t at = rest.find('@'); at != absl::string_view::npos) {
+    reference.digest = std::string(rest.substr(at + 1));
+    rest = rest.substr(0, at);
+    if (!IsSha256Digest(reference.digest)) {
+      return Refuse(text, "not a sha256 digest");
+    }
+  }
+  const size_t slash = rest.find('/');
+  if (slash != absl::string_view::npos &&
+      LooksLikeHost(rest.substr(0, slash))) {
+    reference.registry = std::string(rest.substr(0, slash));
+    rest.remove_prefix(slash + 1);
+  } else {
+    reference.registry = kDefaultRegistry;
+  }
+  if (const size_t colon = rest.rfind(':'); colon != absl::string_view::npos) {
+    reference.tag = std::string(rest.substr(colon + 1));
+    rest = rest.substr(0, colon);
+    if (!IsTag(reference.tag)) {
+      return Refuse(text, "not a tag");
+    }
+  } else if (reference.digest.empty()) {
+    reference.tag = "latest";
+  }
+  reference.repository = std::string(rest);
+  if (reference.registry == kDefaultRegistry &&
+      !absl::StrContains(rest, '/')) {
+    reference.repository = absl::StrCat("library/", rest);
+  }
+  if (!IsHost(reference.registry) || !IsRepository(reference.repository)) {
+    return Refuse(text, "not a repository's name");
+  }
+  return reference;
+}
+
+}  // namespace caisson::image
