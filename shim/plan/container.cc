@@ -1,0 +1,404 @@
+#include "shim/plan/container.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "runtime/base/status.h"
+#include "runtime/identity/capabilities.h"
+#include "shim/plan/check.h"
+#include "shim/plan/signal.h"
+
+namespace caisson::plan {
+namespace {
+
+namespace cri = ::runtime::v1;
+
+constexpr char kDefaultPath[] =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr int kDefaultStopSignal = 15;
+
+constexpr const char* kMaskedPaths[] = {
+    "/proc/acpi",        "/proc/asound",      "/proc/interrupts",
+    "/proc/kcore",       "/proc/keys",        "/proc/latency_stats",
+    "/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",        "/sys/firmware",
+    "/sys/devices/virtual/powercap"};
+constexpr const char* kReadOnlyPaths[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+const cri::LinuxContainerSecurityContext& Security(
+    const ContainerInputs& inputs) {
+  return inputs.config.linux().security_context();
+}
+
+absl::Status CheckConfig(const ContainerInputs& inputs) {
+  const cri::ContainerConfig& config = inputs.config;
+  if (!config.has_metadata()) {
+    return Refuse("config.metadata", "", "is missing");
+  }
+  RETURN_IF_ERROR(
+      CheckName("config.metadata.name", config.metadata().name(), false));
+  for (const cri::KeyValue& env : config.envs()) {
+    if (env.key().empty() || absl::StrContains(env.key(), "=") ||
+        env.key().find('\0') != std::string::npos ||
+        env.value().find('\0') != std::string::npos) {
+      return Refuse("config.envs", env.key(), "is not a variable's name");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetCommand(const ContainerInputs& inputs,
+                        keeper::v1::Process& process) {
+  const cri::ContainerConfig& config = inputs.config;
+  std::vector<std::string> argv(config.command().begin(),
+                                config.command().end());
+  std::vector<std::string> args(config.args().begin(), config.args().end());
+  // A command of the request replaces the image's arguments as well.
+  if (argv.empty()) {
+    argv = inputs.image.entrypoint;
+    if (args.empty()) {
+      args = inputs.image.command;
+    }
+  }
+  argv.insert(argv.end(), args.begin(), args.end());
+  if (argv.empty() || argv.front().empty()) {
+    return Refuse("config.command", "", "is missing, and the image has none");
+  }
+  for (const std::string& word : argv) {
+    if (word.find('\0') != std::string::npos) {
+      return Refuse("config.command", word, "has a NUL byte");
+    }
+  }
+  process.mutable_argv()->Assign(argv.begin(), argv.end());
+  return absl::OkStatus();
+}
+
+void SetVariable(std::vector<std::string>& env, const std::string& key,
+                 const std::string& value) {
+  const std::string prefix = key + "=";
+  env.erase(std::remove_if(env.begin(), env.end(),
+                           [&](const std::string& entry) {
+                             return absl::StartsWith(entry, prefix);
+                           }),
+            env.end());
+  env.push_back(prefix + value);
+}
+
+bool HasVariable(const std::vector<std::string>& env, const char* prefix) {
+  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
+    return absl::StartsWith(entry, prefix);
+  });
+}
+
+void SetEnvironment(const ContainerInputs& inputs, const std::string& home,
+                    keeper::v1::Process& process) {
+  std::vector<std::string> env = {kDefaultPath};
+  for (const std::string& entry : inputs.image.env) {
+    const size_t equals = entry.find('=');
+    if (equals != std::string::npos && equals > 0) {
+      SetVariable(env, entry.substr(0, equals), entry.substr(equals + 1));
+    }
+  }
+  for (const cri::KeyValue& entry : inputs.config.envs()) {
+    SetVariable(env, entry.key(), entry.value());
+  }
+  if (!HasVariable(env, "HOME=")) {
+    SetVariable(env, "HOME", home);
+  }
+  if (!HasVariable(env, "HOSTNAME=") && !inputs.pod_config.hostname().empty()) {
+    SetVariable(env, "HOSTNAME", inputs.pod_config.hostname());
+  }
+  if (inputs.config.tty() && !HasVariable(env, "TERM=")) {
+    SetVariable(env, "TERM", "xterm");
+  }
+  process.mutable_env()->Assign(env.begin(), env.end());
+}
+
+absl::Status SetWorkingDirectory(const ContainerInputs& inputs,
+                                 keeper::v1::Process& process) {
+  std::string directory = inputs.config.working_dir().empty()
+                              ? inputs.image.working_dir
+                              : inputs.config.working_dir();
+  if (directory.empty()) {
+    directory = "/";
+  }
+  RETURN_IF_ERROR(CheckAbsolutePath("config.working_dir", directory));
+  process.set_working_directory(directory);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<identity::User> SetUser(const ContainerInputs& inputs,
+                                       keeper::v1::Process& process) {
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  identity::UserRequest request;
+  request.has_uid = security.has_run_as_user();
+  request.uid = security.run_as_user().value();
+  request.username = security.run_as_username();
+  request.has_gid = security.has_run_as_group();
+  request.gid = security.run_as_group().value();
+  request.supplemental_groups.assign(security.supplemental_groups().begin(),
+                                     security.supplemental_groups().end());
+  request.strict_groups = security.supplemental_groups_policy() ==
+                          cri::SupplementalGroupsPolicy::Strict;
+  request.image_user = inputs.image.user;
+  ASSIGN_OR_RETURN(identity::User user,
+                   identity::ResolveUser(request, inputs.users));
+  process.set_uid(user.uid);
+  process.set_gid(user.gid);
+  process.mutable_groups()->Assign(user.groups.begin(), user.groups.end());
+  return user;
+}
+
+absl::Status SetCapabilities(const ContainerInputs& inputs,
+                             keeper::v1::Process& process) {
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  identity::CapabilityRequest request;
+  const cri::Capability& asked = security.capabilities();
+  request.add.assign(asked.add_capabilities().begin(),
+                     asked.add_capabilities().end());
+  request.drop.assign(asked.drop_capabilities().begin(),
+                      asked.drop_capabilities().end());
+  request.add_ambient.assign(asked.add_ambient_capabilities().begin(),
+                             asked.add_ambient_capabilities().end());
+  request.privileged = security.privileged();
+  ASSIGN_OR_RETURN(const identity::CapabilitySets sets,
+                   identity::ResolveCapabilities(request, process.uid()));
+  keeper::v1::Capabilities& out = *process.mutable_capabilities();
+  out.set_bounding(sets.bounding);
+  out.set_permitted(sets.permitted);
+  out.set_effective(sets.effective);
+  out.set_inheritable(sets.inheritable);
+  out.set_ambient(sets.ambient);
+  return absl::OkStatus();
+}
+
+absl::Status ChooseSeccomp(const ContainerInputs& inputs,
+                           ContainerDecision& decision) {
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  if (security.privileged()) {
+    decision.seccomp = Seccomp::kUnconfined;
+    return absl::OkStatus();
+  }
+  if (!security.has_seccomp()) {
+    return absl::OkStatus();
+  }
+  switch (security.seccomp().profile_type()) {
+    case cri::SecurityProfile::Unconfined:
+      decision.seccomp = Seccomp::kUnconfined;
+      return absl::OkStatus();
+    case cri::SecurityProfile::Localhost:
+      decision.seccomp = Seccomp::kLocalhost;
+      decision.seccomp_path = security.seccomp().localhost_ref();
+      return CheckAbsolutePath(
+          "config.linux.security_context.seccomp.localhost_ref",
+          decision.seccomp_path);
+    default:
+      return absl::OkStatus();
+  }
+}
+
+// This machine's kernels have neither module, or we would not know how to use
+// it yet: what is asked for is never silently left out.
+absl::Status RefuseLabels(const ContainerInputs& inputs) {
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  if (security.apparmor().profile_type() == cri::SecurityProfile::Localhost) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("check config.linux.security_context.apparmor: profile \"",
+                     security.apparmor().localhost_ref(),
+                     "\" is asked for, and AppArmor is not supported"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNotNegative(const char* field, int64_t value,
+                              int64_t least) {
+  if (value < least) {
+    return Refuse(absl::StrCat("config.linux.resources.", field),
+                  absl::StrCat(value), "is negative");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLimits(const cri::LinuxContainerResources& resources,
+                       ContainerDecision& decision) {
+  RETURN_IF_ERROR(CheckNotNegative("cpu_period", resources.cpu_period(), 0));
+  RETURN_IF_ERROR(CheckNotNegative("cpu_quota", resources.cpu_quota(), -1));
+  RETURN_IF_ERROR(CheckNotNegative("cpu_shares", resources.cpu_shares(), 0));
+  RETURN_IF_ERROR(CheckNotNegative("memory_limit_in_bytes",
+                                   resources.memory_limit_in_bytes(), 0));
+  RETURN_IF_ERROR(CheckNotNegative("memory_swap_limit_in_bytes",
+                                   resources.memory_swap_limit_in_bytes(),
+                                   -1));
+  if (resources.oom_score_adj() < -1000 || resources.oom_score_adj() > 1000) {
+    return Refuse("config.linux.resources.oom_score_adj",
+                  absl::StrCat(resources.oom_score_adj()),
+                  "is out of range -1000..1000");
+  }
+  cgroup::Limits& limits = decision.limits;
+  if (resources.cpu_shares() > 0) {
+    limits.cpu_shares = static_cast<uint64_t>(resources.cpu_shares());
+  }
+  if (resources.cpu_period() > 0) {
+    limits.cpu_period = static_cast<uint64_t>(resources.cpu_period());
+  }
+  if (resources.cpu_quota() != 0) {
+    limits.cpu_quota = resources.cpu_quota();
+  }
+  if (resources.memory_limit_in_bytes() > 0) {
+    limits.memory_bytes = resources.memory_limit_in_bytes();
+  }
+  if (resources.memory_swap_limit_in_bytes() > 0) {
+    limits.swap_bytes = resources.memory_swap_limit_in_bytes();
+  }
+  limits.cpuset_cpus = resources.cpuset_cpus();
+  limits.cpuset_mems = resources.cpuset_mems();
+  limits.unified.insert(resources.unified().begin(),
+                        resources.unified().end());
+  decision.plan.mutable_process()->set_oom_score_adj(
+      static_cast<int32_t>(resources.oom_score_adj()));
+  return absl::OkStatus();
+}
+
+absl::Status SetLog(const ContainerInputs& inputs,
+                    ContainerDecision& decision) {
+  const std::string& path = inputs.config.log_path();
+  if (path.empty()) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckText("config.log_path", path, 4095, false));
+  if (absl::StartsWith(path, "/") ||
+      absl::StrContains(absl::StrCat("/", path, "/"), "/../")) {
+    return Refuse("config.log_path", path,
+                  "is not a path below the log directory");
+  }
+  const std::string& directory = inputs.pod_config.log_directory();
+  if (directory.empty()) {
+    return Refuse("config.log_path", path, "has no log directory");
+  }
+  decision.log_path = absl::StrCat(directory, "/", path);
+  return absl::OkStatus();
+}
+
+absl::Status SetPidMode(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan) {
+  const cri::NamespaceOption& options = Security(inputs).namespace_options();
+  switch (options.pid()) {
+    case cri::POD:
+      plan.set_pid_mode(keeper::v1::ContainerPlan::PID_POD);
+      return absl::OkStatus();
+    case cri::NODE:
+      plan.set_pid_mode(keeper::v1::ContainerPlan::PID_NODE);
+      return absl::OkStatus();
+    case cri::TARGET:
+      plan.set_pid_mode(keeper::v1::ContainerPlan::PID_TARGET);
+      plan.set_pid_target(options.target_id());
+      return CheckText(
+          "config.linux.security_context.namespace_options.target_id",
+          options.target_id(), 64, false);
+    default:
+      plan.set_pid_mode(keeper::v1::ContainerPlan::PID_CONTAINER);
+      return absl::OkStatus();
+  }
+}
+
+void SetPaths(const ContainerInputs& inputs, keeper::v1::ContainerPlan& plan) {
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  if (security.privileged()) {
+    return;
+  }
+  *plan.mutable_masked_paths() = security.masked_paths();
+  *plan.mutable_read_only_paths() = security.readonly_paths();
+  // A client that says nothing of either means the usual.
+  if (security.masked_paths_size() == 0 &&
+      security.readonly_paths_size() == 0) {
+    plan.mutable_masked_paths()->Assign(std::begin(kMaskedPaths),
+                                        std::end(kMaskedPaths));
+    plan.mutable_read_only_paths()->Assign(std::begin(kReadOnlyPaths),
+                                           std::end(kReadOnlyPaths));
+  }
+}
+
+absl::Status AddDevices(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan) {
+  for (const cri::Device& from : inputs.config.devices()) {
+    RETURN_IF_ERROR(
+        CheckAbsolutePath("config.devices.host_path", from.host_path()));
+    RETURN_IF_ERROR(CheckAbsolutePath("config.devices.container_path",
+                                      from.container_path()));
+    keeper::v1::Device& device = *plan.add_devices();
+    device.set_host_path(from.host_path());
+    device.set_container_path(from.container_path());
+    device.set_permissions(from.permissions());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetStopSignal(const ContainerInputs& inputs,
+                           ContainerDecision& decision) {
+  ASSIGN_OR_RETURN(const int asked, FromCri(inputs.config.stop_signal()));
+  decision.stop_signal = asked;
+  if (asked == 0 && !inputs.image.stop_signal.empty()) {
+    // The image's word, which may be nonsense; then it counts for nothing.
+    const absl::StatusOr<int> parsed = ParseSignal(inputs.image.stop_signal);
+    decision.stop_signal = parsed.ok() ? *parsed : 0;
+  }
+  if (decision.stop_signal == 0) {
+    decision.stop_signal = kDefaultStopSignal;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetProcess(const ContainerInputs& inputs,
+                        ContainerDecision& decision) {
+  keeper::v1::Process& process = *decision.plan.mutable_process();
+  RETURN_IF_ERROR(SetCommand(inputs, process));
+  RETURN_IF_ERROR(SetWorkingDirectory(inputs, process));
+  ASSIGN_OR_RETURN(const identity::User user, SetUser(inputs, process));
+  decision.ids.push_back(user.uid);
+  decision.ids.insert(decision.ids.end(), user.groups.begin(),
+                      user.groups.end());
+  SetEnvironment(inputs, user.home, process);
+  RETURN_IF_ERROR(SetCapabilities(inputs, process));
+  process.set_no_new_privileges(Security(inputs).no_new_privs());
+  process.set_tty(inputs.config.tty());
+  process.set_umask(022);
+  keeper::v1::Rlimit& files = *process.add_rlimits();
+  files.set_resource(RLIMIT_NOFILE);
+  files.set_soft(inputs.daemon.limits.nofile_soft);
+  files.set_hard(inputs.daemon.limits.nofile_hard);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ContainerDecision> PlanContainer(
+    const ContainerInputs& inputs) {
+  ContainerDecision decision;
+  RETURN_IF_ERROR(CheckConfig(inputs));
+  RETURN_IF_ERROR(SetProcess(inputs, decision));
+  RETURN_IF_ERROR(ChooseSeccomp(inputs, decision));
+  RETURN_IF_ERROR(RefuseLabels(inputs));
+  RETURN_IF_ERROR(SetLimits(inputs.config.linux().resources(), decision));
+  RETURN_IF_ERROR(SetLog(inputs, decision));
+  RETURN_IF_ERROR(SetPidMode(inputs, decision.plan));
+  RETURN_IF_ERROR(AddDevices(inputs, decision.plan));
+  RETURN_IF_ERROR(SetStopSignal(inputs, decision));
+  const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  decision.plan.set_read_only_root(security.readonly_rootfs());
+  decision.plan.set_privileged(security.privileged());
+  decision.plan.set_stdin_open(inputs.config.stdin());
+  decision.plan.set_stdin_once(inputs.config.stdin_once());
+  SetPaths(inputs, decision.plan);
+  RETURN_IF_ERROR(AddMounts(inputs, decision.plan));
+  return decision;
+}
+
+}  // namespace caisson::plan

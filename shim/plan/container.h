@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "api/cri/v1/api.pb.h"
+#include "api/keeper/v1/keeper.pb.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/identity/user_lookup.h"
+#include "runtime/image/image_store.h"
+#include "shim/config/config.h"
+
+namespace caisson::plan {
+
+enum class Seccomp { kDefault, kUnconfined, kLocalhost };
+
+// What a container's plan depends on beside the request.
+struct ContainerInputs {
+  const runtime::v1::ContainerConfig& config;
+  const runtime::v1::PodSandboxConfig& pod_config;
+  const image::ImageConfig& image;
+  const identity::UserDatabase& users;
+  const config::Config& daemon;
+  // The pod has a range of its own.
+  bool own_users = false;
+  // Files of ours for the container: directory with resolv.conf, hostname
+  // and hosts.
+  std::string pod_directory;
+};
+
+// A checked CreateContainer request, as what is to be done.
+struct ContainerDecision {
+  cgroup::Limits limits;
+  Seccomp seccomp = Seccomp::kDefault;
+  std::string seccomp_path;  // kLocalhost
+  // Absolute; empty: no log.
+  std::string log_path;
+  int stop_signal = 15;
+  std::vector<uint32_t> ids;  // all that the process has, for the pod's map
+  // Without id, layers, directories, fds and seccomp program.
+  keeper::v1::ContainerPlan plan;
+};
+
+// Pure.  InvalidArgument names the field and its value.
+absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
+
+// mounts.cc: the volumes and the files every container gets, parents first.
+absl::Status AddMounts(const ContainerInputs& inputs,
+                       keeper::v1::ContainerPlan& plan);
+
+}  // namespace caisson::plan

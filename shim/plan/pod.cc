@@ -1,0 +1,274 @@
+#include "shim/plan/pod.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "runtime/base/status.h"
+#include "shim/plan/check.h"
+
+namespace caisson::plan {
+namespace {
+
+namespace cri = ::runtime::v1;
+
+constexpr size_t kMaxHostname = 64;
+constexpr size_t kMaxSysctl = 4096;
+constexpr uint32_t kFirstExtraId = 65536;
+
+absl::Status CheckMetadata(const cri::PodSandboxConfig& config) {
+  if (!config.has_metadata()) {
+    return Refuse("config.metadata", "", "is missing");
+  }
+  const cri::PodSandboxMetadata& metadata = config.metadata();
+  RETURN_IF_ERROR(CheckName("config.metadata.name", metadata.name(), false));
+  RETURN_IF_ERROR(
+      CheckName("config.metadata.namespace", metadata.namespace_(), true));
+  RETURN_IF_ERROR(CheckName("config.metadata.uid", metadata.uid(), true));
+  if (!config.log_directory().empty()) {
+    return CheckAbsolutePath("config.log_directory", config.log_directory());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChooseHandler(const std::string& asked,
+                           const config::Config& config,
+                           PodDecision& decision) {
+  decision.handler = asked.empty() ? config.default_handler : asked;
+  if (!config.handlers.contains(decision.handler)) {
+    return absl::NotFoundError(absl::StrCat("check runtime_handler: \"",
+                                            asked, "\" is not configured"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<identity::IdExtent>> ReadMap(
+    const google::protobuf::RepeatedPtrField<cri::IDMapping>& map,
+    const std::string& field) {
+  std::vector<identity::IdExtent> extents;
+  for (const cri::IDMapping& line : map) {
+    extents.push_back({line.container_id(), line.host_id(), line.length()});
+  }
+  if (extents.size() != 1) {
+    return Refuse(field, absl::StrCat(extents.size(), " mappings"),
+                  "must be one mapping");
+  }
+  RETURN_IF_ERROR(identity::CheckMap(extents, field));
+  return extents;
+}
+
+absl::Status ReadGivenMaps(const cri::UserNamespace& options,
+                           PodDecision& decision) {
+  const std::string field =
+      "config.linux.security_context.namespace_options.userns_options";
+  ASSIGN_OR_RETURN(decision.given_uids, ReadMap(options.uids(), field + ".uids"));
+  ASSIGN_OR_RETURN(decision.given_gids, ReadMap(options.gids(), field + ".gids"));
+  if (decision.given_uids != decision.given_gids) {
+    return Refuse(field, "gids", "differ from uids");
+  }
+  return absl::OkStatus();
+}
+
+// DESIGN: under "always" a pod gets a range of its own unless it asks for the
+// host by name.
+absl::Status ChooseUsers(const cri::LinuxSandboxSecurityContext& security,
+                         const config::Config& config, PodDecision& decision) {
+  const cri::NamespaceOption& options = security.namespace_options();
+  const bool host_namespace = options.network() == cri::NODE ||
+                              options.pid() == cri::NODE ||
+                              options.ipc() == cri::NODE;
+  if (options.has_userns_options() &&
+      options.userns_options().mode() == cri::POD) {
+    decision.users = UserNamespace::kGiven;
+    return ReadGivenMaps(options.userns_options(), decision);
+  }
+  if (options.has_userns_options() &&
+      options.userns_options().mode() != cri::NODE) {
+    return Refuse(
+        "config.linux.security_context.namespace_options.userns_options.mode",
+        absl::StrCat(options.userns_options().mode()), "is not supported");
+  }
+  const config::Handler& handler = config.handlers.at(decision.handler);
+  const bool always =
+      handler.user_namespace == config::UserNamespacePolicy::kAlways;
+  decision.users = always && !security.privileged() && !host_namespace
+                       ? UserNamespace::kLeased
+                       : UserNamespace::kHost;
+  return absl::OkStatus();
+}
+
+absl::Status CollectIds(const cri::LinuxSandboxSecurityContext& security,
+                        PodDecision& decision) {
+  const std::string field = "config.linux.security_context.";
+  std::vector<int64_t> ids;
+  if (security.has_run_as_user()) {
+    ids.push_back(security.run_as_user().value());
+    RETURN_IF_ERROR(CheckId(field + "run_as_user.value", ids.back()));
+  }
+  if (security.has_run_as_group()) {
+    ids.push_back(security.run_as_group().value());
+    RETURN_IF_ERROR(CheckId(field + "run_as_group.value", ids.back()));
+  }
+  for (const int64_t group : security.supplemental_groups()) {
+    RETURN_IF_ERROR(CheckId(field + "supplemental_groups", group));
+    ids.push_back(group);
+  }
+  for (const int64_t id : ids) {
+    if (id >= kFirstExtraId) {
+      decision.extra_ids.push_back(static_cast<uint32_t>(id));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHostname(const std::string& hostname) {
+  RETURN_IF_ERROR(CheckText("config.hostname", hostname, kMaxHostname, true));
+  for (const char c : hostname) {
+    if (!absl::ascii_isalnum(c) && c != '-' && c != '.' && c != '_') {
+      return Refuse("config.hostname", hostname, "is not a host's name");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChooseNamespaces(const cri::PodSandboxConfig& config,
+                              PodDecision& decision) {
+  const cri::NamespaceOption& options =
+      config.linux().security_context().namespace_options();
+  keeper::v1::PodPlan& plan = decision.plan;
+  const bool own_network = options.network() != cri::NODE;
+  plan.set_own_network(own_network);
+  plan.set_own_uts(own_network);
+  plan.set_own_ipc(options.ipc() != cri::NODE);
+  RETURN_IF_ERROR(CheckHostname(config.hostname()));
+  plan.set_hostname(config.hostname().empty()
+                        ? config.metadata().name().substr(0, kMaxHostname)
+                        : config.hostname());
+  return absl::OkStatus();
+}
+
+bool IsIpcSysctl(absl::string_view name) {
+  return absl::StartsWith(name, "kernel.shm") ||
+         absl::StartsWith(name, "kernel.msg") || name == "kernel.sem" ||
+         absl::StartsWith(name, "fs.mqueue.");
+}
+
+absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
+                        PodDecision& decision) {
+  for (const auto& [key, value] : linux_config.sysctls()) {
+    const std::string field = absl::StrCat("config.linux.sysctls[", key, "]");
+    RETURN_IF_ERROR(CheckText(field, value, kMaxSysctl, false));
+    for (const char c : key) {
+      if (!absl::ascii_isalnum(c) && !absl::StrContains("._-/", c)) {
+        return Refuse("config.linux.sysctls", key, "is not a sysctl's name");
+      }
+    }
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '/', '.');
+    const bool allowed =
+        (absl::StartsWith(name, "net.") && decision.plan.own_network()) ||
+        (IsIpcSysctl(name) && decision.plan.own_ipc());
+    if (!allowed || absl::StrContains(name, "..")) {
+      return Refuse("config.linux.sysctls", key,
+                    "does not belong to a namespace of the pod");
+    }
+    (*decision.plan.mutable_sysctls())[name] = value;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCgroupParent(const std::string& parent,
+                               PodDecision& decision) {
+  if (parent.empty()) {
+    return absl::OkStatus();
+  }
+  const std::string field = "config.linux.cgroup_parent";
+  RETURN_IF_ERROR(CheckText(field, parent, 4095, true));
+  if (absl::EndsWith(parent, ".slice")) {
+    return Refuse(field, parent,
+                  "is a systemd slice; the cgroup driver here is cgroupfs");
+  }
+  for (absl::string_view part : absl::StrSplit(parent, '/')) {
+    if (part == ".." || part == ".") {
+      return Refuse(field, parent, "leaves its parent");
+    }
+  }
+  const std::vector<std::string> parts =
+      absl::StrSplit(parent, '/', absl::SkipEmpty());
+  decision.cgroup_parent = absl::StrJoin(parts, "/");
+  return absl::OkStatus();
+}
+
+absl::Status AddPorts(const cri::PodSandboxConfig& config,
+                      PodDecision& decision) {
+  for (const cri::PortMapping& port : config.port_mappings()) {
+    if (port.host_port() < 0 || port.host_port() > 65535 ||
+        port.container_port() < 0 || port.container_port() > 65535) {
+      return Refuse("config.port_mappings",
+                    absl::StrCat(port.host_port(), ":", port.container_port()),
+                    "is out of range 0..65535");
+    }
+    RETURN_IF_ERROR(
+        CheckText("config.port_mappings.host_ip", port.host_ip(), 64, true));
+    if (port.host_port() == 0) {
+      continue;
+    }
+    const char* protocol = port.protocol() == cri::UDP    ? "udp"
+                           : port.protocol() == cri::SCTP ? "sctp"
+                                                          : "tcp";
+    decision.ports.push_back({port.host_port(), port.container_port(),
+                              protocol, port.host_ip()});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteResolvConf(const cri::DNSConfig& dns,
+                             PodDecision& decision) {
+  const auto check = [](const auto& list, const char* field) {
+    for (const std::string& value : list) {
+      RETURN_IF_ERROR(CheckText(field, value, 256, false));
+    }
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(check(dns.servers(), "config.dns_config.servers"));
+  RETURN_IF_ERROR(check(dns.searches(), "config.dns_config.searches"));
+  RETURN_IF_ERROR(check(dns.options(), "config.dns_config.options"));
+  std::string& text = decision.resolv_conf;
+  if (dns.searches_size() > 0) {
+    absl::StrAppend(&text, "search ", absl::StrJoin(dns.searches(), " "), "\n");
+  }
+  for (const std::string& server : dns.servers()) {
+    absl::StrAppend(&text, "nameserver ", server, "\n");
+  }
+  if (dns.options_size() > 0) {
+    absl::StrAppend(&text, "options ", absl::StrJoin(dns.options(), " "), "\n");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
+                                    const config::Config& config) {
+  const cri::PodSandboxConfig& pod = request.config();
+  PodDecision decision;
+  RETURN_IF_ERROR(CheckMetadata(pod));
+  RETURN_IF_ERROR(
+      ChooseHandler(request.runtime_handler(), config, decision));
+  RETURN_IF_ERROR(
+      ChooseUsers(pod.linux().security_context(), config, decision));
+  RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));
+  RETURN_IF_ERROR(ChooseNamespaces(pod, decision));
+  RETURN_IF_ERROR(AddSysctls(pod.linux(), decision));
+  RETURN_IF_ERROR(CheckCgroupParent(pod.linux().cgroup_parent(), decision));
+  RETURN_IF_ERROR(AddPorts(pod, decision));
+  RETURN_IF_ERROR(WriteResolvConf(pod.dns_config(), decision));
+  decision.plan.set_shm_bytes(config.limits.shm_bytes);
+  return decision;
+}
+
+}  // namespace caisson::plan

@@ -1,0 +1,192 @@
+#include "shim/store/store.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/log.h"
+#include "runtime/base/status.h"
+#include "shim/store/statement.h"
+
+namespace caisson::store {
+namespace {
+
+constexpr char kSchema[] =
+    "PRAGMA journal_mode=WAL;"
+    "PRAGMA synchronous=NORMAL;"
+    "PRAGMA cache_size=-512;"
+    "CREATE TABLE IF NOT EXISTS pods(id TEXT PRIMARY KEY, record BLOB);"
+    "CREATE TABLE IF NOT EXISTS containers(id TEXT PRIMARY KEY, record BLOB);"
+    "CREATE TABLE IF NOT EXISTS leases(start INTEGER PRIMARY KEY,"
+    " length INTEGER, pod TEXT);"
+    "CREATE TABLE IF NOT EXISTS damaged(kind TEXT, id TEXT, record BLOB);";
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
+  sqlite3* database = nullptr;
+  const int opened = sqlite3_open_v2(
+      path.c_str(), &database,
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+      nullptr);
+  std::unique_ptr<Store> store(new Store(database));
+  if (opened != SQLITE_OK) {
+    return DatabaseError(database, absl::StrCat("open ", path));
+  }
+  RETURN_IF_ERROR(Annotate(store->Execute(kSchema), path));
+  return store;
+}
+
+Store::~Store() { sqlite3_close(database_); }
+
+absl::Status Store::Execute(const char* sql) {
+  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return DatabaseError(database_, "change database");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::Put(const char* sql, const std::string& id,
+                        const std::string& record) {
+  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
+  statement.BindText(1, id);
+  statement.BindBlob(2, record);
+  return statement.Step().status();
+}
+
+absl::Status Store::Remove(const char* sql, const std::string& id) {
+  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
+  statement.BindText(1, id);
+  return statement.Step().status();
+}
+
+absl::Status Store::AddLeases(const std::string& pod,
+                              const std::vector<Lease>& leases) {
+  for (const Lease& lease : leases) {
+    ASSIGN_OR_RETURN(
+        Statement overlap,
+        Statement::Prepare(database_,
+                           "SELECT pod FROM leases WHERE start < ?1 + ?2 AND "
+                           "start + length > ?1 AND pod <> ?3"));
+    overlap.BindInt(1, lease.start);
+    overlap.BindInt(2, lease.length);
+    overlap.BindText(3, pod);
+    ASSIGN_OR_RETURN(const bool taken, overlap.Step());
+    if (taken) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("lease ids ", lease.start, "+", lease.length,
+                       ": pod ", overlap.Bytes(0), " has some of them"));
+    }
+    ASSIGN_OR_RETURN(
+        Statement insert,
+        Statement::Prepare(database_, "INSERT INTO leases VALUES(?, ?, ?)"));
+    insert.BindInt(1, lease.start);
+    insert.BindInt(2, lease.length);
+    insert.BindText(3, pod);
+    RETURN_IF_ERROR(insert.Step().status());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::AddPod(const state::v1::PodRecord& record,
+                           const std::vector<Lease>& leases) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  absl::Status status = AddLeases(record.id(), leases);
+  status.Update(Put("INSERT INTO pods VALUES(?, ?)", record.id(),
+                    record.SerializeAsString()));
+  const absl::Status ended = Execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  status.Update(ended);
+  return status;
+}
+
+absl::Status Store::UpdatePod(const state::v1::PodRecord& record) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return Put("UPDATE pods SET record = ?2 WHERE id = ?1", record.id(),
+             record.SerializeAsString());
+}
+
+absl::Status Store::RemovePod(const std::string& id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  absl::Status status = Remove("DELETE FROM leases WHERE pod = ?", id);
+  status.Update(Remove("DELETE FROM pods WHERE id = ?", id));
+  const absl::Status ended = Execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  status.Update(ended);
+  return status;
+}
+
+absl::StatusOr<std::vector<Lease>> Store::Leases() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<Lease> leases;
+  ASSIGN_OR_RETURN(
+      Statement statement,
+      Statement::Prepare(database_, "SELECT start, length FROM leases"));
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, statement.Step());
+    if (!more) {
+      return leases;
+    }
+    leases.push_back({static_cast<uint32_t>(statement.Int(0)),
+                      static_cast<uint32_t>(statement.Int(1))});
+  }
+}
+
+absl::Status Store::PutContainer(const state::v1::ContainerRecord& record) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return Put("INSERT OR REPLACE INTO containers VALUES(?, ?)", record.id(),
+             record.SerializeAsString());
+}
+
+absl::Status Store::RemoveContainer(const std::string& id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return Remove("DELETE FROM containers WHERE id = ?", id);
+}
+
+template <typename Record>
+absl::Status Store::LoadTable(const char* table,
+                              std::vector<Record>& records) {
+  std::vector<std::string> damaged;
+  {
+    ASSIGN_OR_RETURN(
+        Statement rows,
+        Statement::Prepare(
+            database_, absl::StrCat("SELECT id, record FROM ", table).c_str()));
+    for (;;) {
+      ASSIGN_OR_RETURN(const bool more, rows.Step());
+      if (!more) {
+        break;
+      }
+      Record record;
+      const std::string id = rows.Bytes(0);
+      if (record.ParseFromString(rows.Bytes(1)) && record.id() == id) {
+        records.push_back(std::move(record));
+      } else {
+        damaged.push_back(id);
+      }
+    }
+  }
+  for (const std::string& id : damaged) {
+    LogError(absl::StrCat("load record ", id, " of ", table,
+                          ": damaged, set aside"));
+    RETURN_IF_ERROR(Remove(
+        absl::StrCat("INSERT INTO damaged SELECT '", table,
+                     "', id, record FROM ", table, " WHERE id = ?")
+            .c_str(),
+        id));
+    RETURN_IF_ERROR(Remove(
+        absl::StrCat("DELETE FROM ", table, " WHERE id = ?").c_str(), id));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Records> Store::Load() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Records records;
+  RETURN_IF_ERROR(LoadTable("pods", records.pods));
+  RETURN_IF_ERROR(LoadTable("containers", records.containers));
+  return records;
+}
+
+}  // namespace caisson::store
