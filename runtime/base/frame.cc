@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -90,37 +91,59 @@ void TakeFds(msghdr& message, std::vector<UniqueFd>& fds) {
   }
 }
 
-// Reads exactly `size` bytes, with what fds come beside them.  OutOfRange at
-// the end of the stream before the first.
+// Reads up to `size` bytes, with what fds come beside them: how many, 0 when
+// it would block.  OutOfRange at the end of the stream.
+absl::StatusOr<size_t> ReceiveSome(int socket, char* buffer, size_t size,
+                                   int flags, std::vector<UniqueFd>& fds) {
+  iovec part = {buffer, size};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFrameFds * sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  ssize_t got = 0;
+  do {
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) != 0) {
+    return size_t{0};
+  }
+  if (got < 0 && errno != ECONNRESET) {
+    return ErrnoError("receive", "frame");
+  }
+  if (got <= 0) {
+    return absl::OutOfRangeError("receive frame: end of stream");
+  }
+  TakeFds(message, fds);
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    return absl::DataLossError("receive frame: too many fds");
+  }
+  return static_cast<size_t>(got);
+}
+
+// Reads exactly `size` bytes.  OutOfRange at the end of the stream before the
+// first.
 absl::Status ReceiveAll(int socket, char* buffer, size_t size,
                         std::vector<UniqueFd>& fds) {
   size_t done = 0;
   while (done < size) {
-    iovec part = {buffer + done, size - done};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFrameFds * sizeof(int))];
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (got < 0 && errno == EINTR) {
-      continue;
+    const absl::StatusOr<size_t> got =
+        ReceiveSome(socket, buffer + done, size - done, 0, fds);
+    if (done > 0 && absl::IsOutOfRange(got.status())) {
+      return absl::DataLossError("receive frame: cut short");
     }
-    if (got < 0 && errno != ECONNRESET) {
-      return ErrnoError("receive", "frame");
-    }
-    if (got <= 0) {
-      return done == 0 ? absl::OutOfRangeError("receive frame: end of stream")
-                       : absl::DataLossError("receive frame: cut short");
-    }
-    TakeFds(message, fds);
-    if ((message.msg_flags & MSG_CTRUNC) != 0) {
-      return absl::DataLossError("receive frame: too many fds");
-    }
-    done += static_cast<size_t>(got);
+    RETURN_IF_ERROR(got.status());
+    done += *got;
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckLength(size_t length) {
+  return length <= kMaxFrameBytes
+             ? absl::OkStatus()
+             : absl::DataLossError(absl::StrCat("receive frame: length ",
+                                                length, " is too large"));
 }
 
 }  // namespace
@@ -151,10 +174,7 @@ absl::StatusOr<Frame> ReceiveFrame(int socket) {
   char header[kHeaderBytes];
   RETURN_IF_ERROR(ReceiveAll(socket, header, sizeof(header), frame.fds));
   const size_t length = DecodeLength(header);
-  if (length > kMaxFrameBytes) {
-    return absl::DataLossError(
-        absl::StrCat("receive frame: length ", length, " is too large"));
-  }
+  RETURN_IF_ERROR(CheckLength(length));
   frame.bytes.resize(length);
   absl::Status status =
       ReceiveAll(socket, frame.bytes.data(), length, frame.fds);
@@ -163,6 +183,38 @@ absl::StatusOr<Frame> ReceiveFrame(int socket) {
   }
   RETURN_IF_ERROR(status);
   return frame;
+}
+
+absl::StatusOr<std::optional<Frame>> FrameReader::Read(int socket) {
+  for (;;) {
+    // The header by itself: a read across frames would mix up their fds.
+    const bool in_header = done_ < kHeaderBytes;
+    char* const to = in_header ? header_ + done_
+                               : frame_.bytes.data() + (done_ - kHeaderBytes);
+    const size_t end =
+        in_header ? kHeaderBytes : kHeaderBytes + frame_.bytes.size();
+    if (done_ < end) {
+      const absl::StatusOr<size_t> got =
+          ReceiveSome(socket, to, end - done_, MSG_DONTWAIT, frame_.fds);
+      if (done_ > 0 && absl::IsOutOfRange(got.status())) {
+        return absl::DataLossError("receive frame: cut short");
+      }
+      RETURN_IF_ERROR(got.status());
+      if (*got == 0) {
+        return std::optional<Frame>();
+      }
+      done_ += *got;
+    }
+    if (in_header && done_ == kHeaderBytes) {
+      const size_t length = DecodeLength(header_);
+      RETURN_IF_ERROR(CheckLength(length));
+      frame_.bytes.resize(length);
+    }
+    if (done_ >= kHeaderBytes && done_ == kHeaderBytes + frame_.bytes.size()) {
+      done_ = 0;
+      return std::optional<Frame>(std::exchange(frame_, Frame()));
+    }
+  }
 }
 
 }  // namespace caisson

@@ -31,4 +31,18 @@ absl::Status SendFrame(int socket, absl::string_view bytes,
 // between frames; DataLoss within one.
 absl::StatusOr<Frame> ReceiveFrame(int socket);
 
+// Receives frames of one socket piece by piece, so that one thread can serve
+// many: a peer that stalls within a frame holds up nobody else.
+class FrameReader {
+ public:
+  // Takes what is there without blocking: the next whole frame, or nothing
+  // when more of it is to come.  Errors are those of ReceiveFrame().
+  absl::StatusOr<std::optional<Frame>> Read(int socket);
+
+ private:
+  char header_[4] = {};
+  size_t done_ = 0;  // bytes of the header and what follows it
+  Frame frame_;
+};
+
 }  // namespace caisson

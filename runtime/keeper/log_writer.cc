@@ -65,26 +65,35 @@ size_t WriteAll(int fd, absl::string_view bytes) {
 
 }  // namespace
 
-void LogWriter::Flush() {
-  if (output_size == 0) {
-    return;
+// The record that says what is missing, where it is missing.
+bool LogWriter::WriteMarker() {
+  const std::string marker = absl::StrCat(
+      cut_ ? "\n" : "", absl::string_view(prefix[1], kPrefixBytes),
+      "caisson: dropped ", dropped_bytes_,
+      " bytes of log that could not be written\n");
+  const size_t written = WriteAll(log_.get(), marker);
+  if (written > 0) {
+    cut_ = written < marker.size();
   }
+  return written == marker.size();
+}
+
+void LogWriter::Flush() {
   const absl::string_view bytes(output, output_size);
   output_size = 0;
-  if (!log_.ok()) {
+  if (bytes.empty() || !log_.ok()) {
     return;
   }
   if (dropped_bytes_ > 0) {
-    // Begins with a newline, which ends a record that was cut.
-    const std::string marker =
-        absl::StrCat("\n", absl::string_view(prefix[1], kPrefixBytes),
-                     "caisson: dropped ", dropped_bytes_,
-                     " bytes of log that could not be written\n");
-    if (WriteAll(log_.get(), marker) == marker.size()) {
-      dropped_bytes_ = 0;
+    if (!WriteMarker()) {
+      dropped_bytes_ += bytes.size();
+      return;
     }
+    dropped_bytes_ = 0;
   }
-  dropped_bytes_ += bytes.size() - WriteAll(log_.get(), bytes);
+  const size_t written = WriteAll(log_.get(), bytes);
+  dropped_bytes_ = bytes.size() - written;
+  cut_ = written > 0 && written < bytes.size() && bytes[written - 1] != '\n';
 }
 
 void LogWriter::Append(absl::string_view text, Stream stream, char tag) {

@@ -31,18 +31,24 @@ class LogWriter {
 
   // Goes on in another file.  Records are written whole, so the switch is at
   // the end of one.
-  void Reopen(UniqueFd log) { log_ = std::move(log); }
+  void Reopen(UniqueFd log) {
+    log_ = std::move(log);
+    cut_ = false;
+  }
 
  private:
   void Consume(absl::string_view bytes, Stream stream);
   void Finish(Stream stream);
   void Append(absl::string_view text, Stream stream, char tag);
   void Flush();
+  bool WriteMarker();
 
   UniqueFd log_;
   // Of each stream: the begun line, not yet long enough to be split.
   std::string pending_[2];
   uint64_t dropped_bytes_ = 0;
+  // The file ends within a record.
+  bool cut_ = false;
 };
 
 }  // namespace caisson::keeper

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -56,10 +57,11 @@ class SocketKeeper : public Keeper {
       : socket_(std::move(socket)),
         on_exited_(std::move(on_exited)),
         on_gone_(std::move(on_gone)) {
-    KeeperHub::Get().Add(socket_.get(), [this] { return OnReadable(); });
+    watch_ =
+        KeeperHub::Get().Add(socket_.get(), [this] { return OnReadable(); });
   }
 
-  ~SocketKeeper() override { KeeperHub::Get().Remove(socket_.get()); }
+  ~SocketKeeper() override { KeeperHub::Get().Remove(watch_); }
 
   absl::StatusOr<PodResult> CreatePod(
       WithFds<keeper::v1::PodPlan> plan) override {
@@ -160,6 +162,8 @@ class SocketKeeper : public Keeper {
   void OnEnd();
 
   UniqueFd socket_;
+  uint64_t watch_ = 0;
+  FrameReader reader_;  // the hub's thread only
   const OnExited on_exited_;
   const OnGone on_gone_;
 
@@ -205,16 +209,19 @@ absl::StatusOr<Answer> SocketKeeper::Call(Request& request,
 }
 
 bool SocketKeeper::OnReadable() {
-  absl::StatusOr<Frame> frame = ReceiveFrame(socket_.get());
+  absl::StatusOr<std::optional<Frame>> frame = reader_.Read(socket_.get());
+  if (frame.ok() && !frame->has_value()) {
+    return true;
+  }
   FromKeeper message;
-  if (!frame.ok() || !message.ParseFromString(frame->bytes)) {
+  if (!frame.ok() || !message.ParseFromString((*frame)->bytes)) {
     OnEnd();
     return false;
   }
   if (message.has_exited()) {
     on_exited_(message.exited());
   } else if (message.has_reply()) {
-    OnReply(std::move(*message.mutable_reply()), std::move(frame->fds));
+    OnReply(std::move(*message.mutable_reply()), std::move((*frame)->fds));
   }
   return true;
 }

@@ -24,55 +24,55 @@ KeeperHub::KeeperHub() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   thread.detach();
 }
 
-void KeeperHub::Add(int socket, std::function<bool()> readable) {
+uint64_t KeeperHub::Add(int socket, std::function<bool()> readable) {
   auto entry = std::make_shared<Entry>();
+  entry->socket = socket;
   entry->readable = std::move(readable);
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    entries_[socket] = std::move(entry);
-  }
   epoll_event event = {};
   event.events = EPOLLIN;
-  event.data.fd = socket;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    event.data.u64 = ++last_watch_;
+    entries_[event.data.u64] = std::move(entry);
+  }
   epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event);
+  return event.data.u64;
 }
 
-void KeeperHub::Forget(int socket) {
+std::shared_ptr<KeeperHub::Entry> KeeperHub::Find(uint64_t watch) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = entries_.find(watch);
+  return found == entries_.end() ? nullptr : found->second;
+}
+
+void KeeperHub::Forget(uint64_t watch, int socket) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr);
   const std::lock_guard<std::mutex> lock(mutex_);
-  entries_.erase(socket);
+  entries_.erase(watch);
 }
 
-void KeeperHub::Remove(int socket) {
-  std::shared_ptr<Entry> entry;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = entries_.find(socket);
-    if (found == entries_.end()) {
-      return;
-    }
-    entry = found->second;
+void KeeperHub::Remove(uint64_t watch) {
+  const std::shared_ptr<Entry> entry = Find(watch);
+  if (entry == nullptr) {
+    return;
   }
-  Forget(socket);
   // Waits for a callback that is running.
   const std::lock_guard<std::mutex> wait(entry->running);
-  entry->removed = true;
+  if (!entry->removed) {
+    entry->removed = true;
+    Forget(watch, entry->socket);
+  }
 }
 
-void KeeperHub::Dispatch(int socket) {
-  std::shared_ptr<Entry> entry;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = entries_.find(socket);
-    if (found == entries_.end()) {
-      return;
-    }
-    entry = found->second;
+void KeeperHub::Dispatch(uint64_t watch) {
+  const std::shared_ptr<Entry> entry = Find(watch);
+  if (entry == nullptr) {
+    return;
   }
   const std::lock_guard<std::mutex> running(entry->running);
   if (!entry->removed && !entry->readable()) {
     entry->removed = true;
-    Forget(socket);
+    Forget(watch, entry->socket);
   }
 }
 
@@ -81,7 +81,7 @@ void KeeperHub::Loop() {
   for (;;) {
     const int count = epoll_wait(epoll_.get(), events, kMaxEvents, -1);
     for (int i = 0; i < count; ++i) {
-      Dispatch(events[i].data.fd);
+      Dispatch(events[i].data.u64);
     }
   }
 }
