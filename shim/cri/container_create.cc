@@ -1,0 +1,254 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/id.h"
+#include "runtime/base/remove_tree.h"
+#include "runtime/base/rollback.h"
+#include "runtime/base/status.h"
+#include "runtime/identity/id_map.h"
+#include "shim/cri/log_file.h"
+#include "shim/cri/runtime.h"
+#include "shim/cri/status_mapping.h"
+
+namespace caisson::cri {
+namespace {
+
+using state::v1::ContainerRecord;
+
+std::vector<identity::IdExtent> MapOf(
+    const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from) {
+  std::vector<identity::IdExtent> map;
+  for (const state::v1::IdExtent& extent : from) {
+    map.push_back(
+        {extent.container_id(), extent.host_id(), extent.length()});
+  }
+  return map;
+}
+
+// Ids that the pod's map has no host id for would be nobody's.
+absl::Status CheckIds(const std::vector<uint32_t>& ids, const Sandbox& pod) {
+  if (pod.record.uids_size() == 0) {
+    return absl::OkStatus();
+  }
+  const std::vector<identity::IdExtent> map = MapOf(pod.record.uids());
+  for (const uint32_t id : ids) {
+    if (!identity::ToHost(map, id).ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "check user and groups: id ", id,
+          " is outside of the pod's range; name it in the pod's security "
+          "context, or use a handler with the policy \"requested\""));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MakeOwned(const std::string& path, uid_t owner) {
+  if (mkdir(path.c_str(), 0755) != 0 ||
+      chown(path.c_str(), owner, owner) != 0) {
+    return ErrnoError("create directory", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AttachCgroup(const cgroup::Cgroup& group,
+                          pod::WithFds<keeper::v1::ContainerPlan>& plan) {
+  ASSIGN_OR_RETURN(UniqueFd unified, group.OpenUnified());
+  keeper::v1::CgroupFds& fds = *plan.message.mutable_cgroup();
+  fds.set_unified_fd(plan.Attach(std::move(unified)));
+  ASSIGN_OR_RETURN(std::vector<UniqueFd> tasks, group.OpenTasks());
+  for (UniqueFd& fd : tasks) {
+    fds.add_tasks_fds(plan.Attach(std::move(fd)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<cgroup::Cgroup> MakeCgroup(const cgroup::Layout& layout,
+                                          const std::string& path,
+                                          const cgroup::Limits& limits,
+                                          Rollback& rollback) {
+  ASSIGN_OR_RETURN(cgroup::Cgroup group,
+                   cgroup::Cgroup::Create(layout, path));
+  rollback.Add("cgroup", [&layout, path]() -> absl::Status {
+    ASSIGN_OR_RETURN(const cgroup::Cgroup left,
+                     cgroup::Cgroup::Open(layout, path));
+    return left.Destroy();
+  });
+  RETURN_IF_ERROR(group.Apply(limits));
+  return group;
+}
+
+}  // namespace
+
+absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
+  if (decision.seccomp == plan::Seccomp::kUnconfined) {
+    return absl::OkStatus();
+  }
+  std::string profile(seccomp::DefaultProfile());
+  if (decision.seccomp == plan::Seccomp::kLocalhost) {
+    const std::ifstream file(decision.seccomp_path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    profile = text.str();
+    if (!file || profile.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "read seccomp profile ", decision.seccomp_path, ": not readable"));
+    }
+  }
+  keeper::v1::Process& process = *decision.plan.mutable_process();
+  ASSIGN_OR_RETURN(
+      *process.mutable_seccomp_program(),
+      parts_.seccomp->Compile(profile, process.capabilities().bounding()));
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::MakeRoot(const Sandbox& pod, const std::string& id,
+                               keeper::v1::ContainerPlan& plan) {
+  const std::string home = ContainerDirectory(id);
+  if (mkdir(home.c_str(), 0700) != 0) {
+    return ErrnoError("create directory", home);
+  }
+  uid_t owner = 0;
+  if (pod.record.uids_size() > 0) {
+    ASSIGN_OR_RETURN(owner, identity::ToHost(MapOf(pod.record.uids()), 0));
+  }
+  RETURN_IF_ERROR(MakeOwned(home + "/upper", owner));
+  RETURN_IF_ERROR(MakeOwned(home + "/work", owner));
+  plan.set_upper_directory(home + "/upper");
+  plan.set_work_directory(home + "/work");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Runtime::FindSame(
+    Sandbox& pod, const v1::ContainerConfig& config) {
+  for (const ContainerPtr& container : ContainersOf(pod.id)) {
+    const v1::ContainerMetadata& metadata = container->config.metadata();
+    if (metadata.name() != config.metadata().name() ||
+        metadata.attempt() != config.metadata().attempt()) {
+      continue;
+    }
+    const std::lock_guard<std::mutex> lock(container->mutex);
+    if (container->record.state() == ContainerRecord::CREATED) {
+      return container->id;
+    }
+    return absl::AlreadyExistsError(absl::StrCat(
+        "create container ", metadata.name(), " attempt ", metadata.attempt(),
+        ": it is ", container->id));
+  }
+  return std::string();
+}
+
+absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
+                                     const SandboxPtr& pod,
+                                     const ContainerPtr& it,
+                                     Rollback& rollback) {
+  ASSIGN_OR_RETURN(
+      const image::Image image,
+      parts_.images->Find(request.config().image().image()));
+  ASSIGN_OR_RETURN(const identity::UserDatabase users,
+                   parts_.images->Users(image.id));
+  plan::ContainerInputs inputs{request.config(), pod->config, image.config,
+                               users, parts_.config};
+  inputs.own_users = pod->record.uids_size() > 0;
+  inputs.pod_directory = PodDirectory(pod->id);
+  ASSIGN_OR_RETURN(plan::ContainerDecision decision,
+                   plan::PlanContainer(inputs));
+  RETURN_IF_ERROR(CheckIds(decision.ids, *pod));
+  RETURN_IF_ERROR(CompileSeccomp(decision));
+
+  ContainerRecord& record = it->record;
+  record.set_image_id(image.id);
+  record.set_image_ref(image.repo_digests.empty() ? image.id
+                                                  : image.repo_digests[0]);
+  record.set_log_path(decision.log_path);
+  record.set_stop_signal(decision.stop_signal);
+  record.set_cgroup(absl::StrCat(pod->record.cgroup(), "/", it->id));
+  record.set_process(decision.plan.process().SerializeAsString());
+  // The intent first.
+  RETURN_IF_ERROR(parts_.store->PutContainer(record));
+  rollback.Add("record",
+               [this, it] { return parts_.store->RemoveContainer(it->id); });
+  parts_.images->Hold(image.id);
+  rollback.Add("image", [this, id = image.id] {
+    parts_.images->Release(id);
+    return absl::OkStatus();
+  });
+  rollback.Add("root",
+               [this, it] { return RemoveTree(ContainerDirectory(it->id)); });
+  pod::WithFds<keeper::v1::ContainerPlan> plan;
+  plan.message = std::move(decision.plan);
+  plan.message.set_container_id(it->id);
+  RETURN_IF_ERROR(MakeRoot(*pod, it->id, plan.message));
+  ASSIGN_OR_RETURN(const std::vector<std::string> layers,
+                   parts_.images->MountLayers(image.id));
+  plan.message.mutable_layers()->Assign(layers.begin(), layers.end());
+  ASSIGN_OR_RETURN(const cgroup::Cgroup group,
+                   MakeCgroup(parts_.layout, record.cgroup(), decision.limits,
+                              rollback));
+  RETURN_IF_ERROR(AttachCgroup(group, plan));
+  if (!decision.log_path.empty()) {
+    ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
+    plan.message.set_log_fd(plan.Attach(std::move(log)));
+  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
+  ASSIGN_OR_RETURN(const keeper::v1::ContainerCreated created,
+                   keeper->CreateContainer(std::move(plan)));
+  rollback.Add("processes",
+               [keeper, it] { return keeper->RemoveContainer(it->id); });
+  record.set_pid(created.pid());
+  record.set_read_back(created.read_back().SerializeAsString());
+  it->steps = created.steps();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Runtime::CreateContainer(
+    const v1::CreateContainerRequest& request) {
+  ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(request.pod_sandbox_id()));
+  const std::lock_guard<std::mutex> operation(pod->operation);
+  RETURN_IF_ERROR(KeeperOf(*pod).status());
+  ASSIGN_OR_RETURN(std::string same, FindSame(*pod, request.config()));
+  if (!same.empty()) {
+    return same;
+  }
+  auto it = std::make_shared<Container>();
+  it->id = GenerateId();
+  it->pod_id = pod->id;
+  it->config = request.config();
+  ContainerRecord& record = it->record;
+  record.set_id(it->id);
+  record.set_pod_id(pod->id);
+  record.set_config(request.config().SerializeAsString());
+  record.set_created_at(NowNanos());
+  const std::string what =
+      absl::StrCat("create container ", it->config.metadata().name());
+  // Found by its exit's event from here on.
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    containers_[it->id] = it;
+  }
+  Rollback rollback;
+  rollback.Add("entry", [this, it] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    containers_.erase(it->id);
+    return absl::OkStatus();
+  });
+  RETURN_IF_ERROR(
+      Annotate(BuildContainer(request, pod, it, rollback), what));
+  {
+    const std::lock_guard<std::mutex> lock(it->mutex);
+    if (record.state() == ContainerRecord::CREATING) {
+      record.set_state(ContainerRecord::CREATED);
+    }
+    RETURN_IF_ERROR(parts_.store->PutContainer(record));
+  }
+  rollback.Commit();
+  return it->id;
+}
+
+}  // namespace caisson::cri

@@ -1,0 +1,244 @@
+#include <sys/eventfd.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/remove_tree.h"
+#include "runtime/base/status.h"
+#include "shim/cri/log_file.h"
+#include "shim/cri/runtime.h"
+#include "shim/cri/status_mapping.h"
+
+namespace caisson::cri {
+namespace {
+
+using state::v1::ContainerRecord;
+
+// A killed process that does not end in this time hangs in the kernel.
+constexpr absl::Duration kKillTimeout = absl::Seconds(30);
+
+}  // namespace
+
+absl::Status Runtime::StartContainer(const std::string& id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, FindContainer(id));
+  ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container->pod_id));
+  const std::lock_guard<std::mutex> operation(container->operation);
+  {
+    const std::lock_guard<std::mutex> lock(container->mutex);
+    if (container->record.state() != ContainerRecord::CREATED) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("start container ", container->id,
+                       ": it was started before, or has ended"));
+    }
+  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
+  absl::StatusOr<keeper::v1::ContainerStarted> started =
+      keeper->StartContainer(container->id);
+  const std::lock_guard<std::mutex> lock(container->mutex);
+  ContainerRecord& record = container->record;
+  if (!started.ok()) {
+    record.set_reason("StartError");
+    record.set_message(std::string(started.status().message()));
+    RETURN_IF_ERROR(parts_.store->PutContainer(record));
+    return Annotate(FromWork(started.status()),
+                    absl::StrCat("start container ",
+                                 container->config.metadata().name()));
+  }
+  record.set_started_at(started->started_at());
+  record.set_seccomp_mode(started->seccomp_mode());
+  // Its end may have been heard of already.
+  if (record.state() == ContainerRecord::CREATED) {
+    record.set_state(ContainerRecord::RUNNING);
+  }
+  container->changed.notify_all();
+  return parts_.store->PutContainer(record);
+}
+
+bool Runtime::AwaitExit(Container& container, absl::Duration timeout) {
+  std::unique_lock<std::mutex> lock(container.mutex);
+  return container.changed.wait_for(
+      lock, absl::ToChronoNanoseconds(timeout), [&] {
+        return container.record.state() == ContainerRecord::EXITED;
+      });
+}
+
+absl::Status Runtime::EndContainer(Container& container,
+                                   absl::Duration timeout) {
+  if (AwaitExit(container, absl::ZeroDuration())) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container.pod_id));
+  std::shared_ptr<pod::Keeper> keeper;
+  {
+    const std::lock_guard<std::mutex> lock(pod->mutex);
+    keeper = pod->keeper;
+  }
+  if (keeper != nullptr && timeout > absl::ZeroDuration()) {
+    const absl::Status sent = keeper->SignalContainer(
+        container.id, container.record.stop_signal());
+    if (sent.ok() && AwaitExit(container, timeout)) {
+      return absl::OkStatus();
+    }
+  }
+  absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(parts_.layout, container.record.cgroup());
+  if (group.ok()) {
+    RETURN_IF_ERROR(group->Kill());
+  }
+  if (keeper == nullptr || !AwaitExit(container, kKillTimeout)) {
+    if (keeper != nullptr) {
+      return absl::DeadlineExceededError("killed, but it does not end");
+    }
+    MarkExited(container, 255, NowNanos());
+  }
+  return group.ok() ? group->WaitUntilEmpty(kKillTimeout) : absl::OkStatus();
+}
+
+absl::Status Runtime::StopContainer(const std::string& id,
+                                    absl::Duration timeout) {
+  const absl::StatusOr<ContainerPtr> container = FindContainer(id);
+  if (!container.ok()) {
+    // "Everything already gone is success."
+    return absl::OkStatus();
+  }
+  const std::lock_guard<std::mutex> operation((*container)->operation);
+  return Annotate(FromWork(EndContainer(**container, timeout)),
+                  absl::StrCat("stop container ", id));
+}
+
+absl::Status Runtime::FreeContainer(Container& container) {
+  const absl::StatusOr<SandboxPtr> pod = FindPod(container.pod_id);
+  if (pod.ok()) {
+    std::shared_ptr<pod::Keeper> keeper;
+    {
+      const std::lock_guard<std::mutex> lock((*pod)->mutex);
+      keeper = (*pod)->keeper;
+    }
+    if (keeper != nullptr) {
+      const absl::Status removed = keeper->RemoveContainer(container.id);
+      if (!removed.ok() && !absl::IsUnavailable(removed)) {
+        return removed;
+      }
+    }
+  }
+  absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(parts_.layout, container.record.cgroup());
+  if (group.ok()) {
+    RETURN_IF_ERROR(group->Kill());
+    RETURN_IF_ERROR(group->WaitUntilEmpty(kKillTimeout));
+    RETURN_IF_ERROR(group->Destroy());
+  }
+  RETURN_IF_ERROR(RemoveTree(ContainerDirectory(container.id)));
+  RETURN_IF_ERROR(parts_.store->RemoveContainer(container.id));
+  parts_.images->Release(container.record.image_id());
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::RemoveContainer(const std::string& id) {
+  const absl::StatusOr<ContainerPtr> found = FindContainer(id);
+  if (!found.ok()) {
+    return absl::OkStatus();
+  }
+  Container& container = **found;
+  const std::lock_guard<std::mutex> operation(container.operation);
+  const std::string what = absl::StrCat("remove container ", container.id);
+  RETURN_IF_ERROR(Annotate(
+      FromWork(EndContainer(container, absl::ZeroDuration())), what));
+  RETURN_IF_ERROR(Annotate(FromWork(FreeContainer(container)), what));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  containers_.erase(container.id);
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::ReopenLog(const std::string& id) {
+  ASSIGN_OR_RETURN(const ContainerPtr container, FindContainer(id));
+  ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container->pod_id));
+  {
+    const std::lock_guard<std::mutex> lock(container->mutex);
+    // Before any file is made: an error leaves none behind.
+    if (container->record.state() != ContainerRecord::RUNNING) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "reopen log of container ", container->id, ": it does not run"));
+    }
+  }
+  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
+  absl::StatusOr<UniqueFd> log = OpenLogFile(container->record.log_path());
+  RETURN_IF_ERROR(FromWork(log.status()));
+  return FromWork(keeper->ReopenLog(container->id, std::move(log).value()));
+}
+
+void Runtime::MarkExited(Container& container, int code,
+                         int64_t finished_at) {
+  uint64_t oom_kills = 0;
+  const absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(parts_.layout, container.record.cgroup());
+  if (group.ok()) {
+    oom_kills = group->OomKills().value_or(0);
+    // What shares a PID namespace with others may outlive the first process.
+    if (absl::Status killed = group->Kill(); !killed.ok()) {
+      LogWarning(absl::StrCat("kill rest of container ", container.id, ": ",
+                              killed.message()));
+    }
+  }
+  const std::lock_guard<std::mutex> lock(container.mutex);
+  ContainerRecord& record = container.record;
+  record.set_state(ContainerRecord::EXITED);
+  record.set_exit_code(code);
+  record.set_finished_at(finished_at);
+  if (record.reason().empty()) {
+    record.set_reason(oom_kills > 0 ? "OOMKilled"
+                      : code == 0   ? "Completed"
+                                    : "Error");
+  }
+  if (absl::Status put = parts_.store->PutContainer(record); !put.ok()) {
+    LogError(absl::StrCat("record end of container ", container.id, ": ",
+                          put.message()));
+  }
+  container.changed.notify_all();
+}
+
+void Runtime::OnExited(const SandboxPtr& /*pod*/,
+                       const keeper::v1::Exited& exited) {
+  if (exited.is_exec()) {
+    const std::lock_guard<std::mutex> lock(exec_mutex_);
+    const auto found = execs_.find(exited.id());
+    if (found != execs_.end()) {
+      const std::lock_guard<std::mutex> wait(found->second->mutex);
+      found->second->done = true;
+      found->second->exit_code = exited.exit_code();
+      eventfd_write(found->second->event, 1);
+    }
+    return;
+  }
+  const absl::StatusOr<ContainerPtr> container = FindContainer(exited.id());
+  if (container.ok()) {
+    MarkExited(**container, exited.exit_code(), exited.finished_at());
+  }
+}
+
+void Runtime::OnKeeperGone(const SandboxPtr& pod) {
+  {
+    const std::lock_guard<std::mutex> lock(pod->mutex);
+    if (pod->stopping) {
+      return;
+    }
+    pod->record.set_state(state::v1::PodRecord::STOPPED);
+    // The pointer stays: its object can't be destroyed on its own thread.
+    if (absl::Status put = parts_.store->UpdatePod(pod->record); !put.ok()) {
+      LogError(absl::StrCat("record end of pod ", pod->id, ": ",
+                            put.message()));
+    }
+  }
+  LogError(absl::StrCat("keeper of pod ", pod->id,
+                        " died: its containers are killed"));
+  for (const ContainerPtr& container : ContainersOf(pod->id)) {
+    if (!AwaitExit(*container, absl::ZeroDuration())) {
+      MarkExited(*container, 255, NowNanos());
+    }
+  }
+}
+
+}  // namespace caisson::cri

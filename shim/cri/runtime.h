@@ -1,0 +1,164 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "api/cri/v1/api.pb.h"
+#include "runtime/base/rollback.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/identity/id_pool.h"
+#include "runtime/image/image_store.h"
+#include "runtime/network/cni.h"
+#include "runtime/pod/keeper.h"
+#include "runtime/seccomp/profile.h"
+#include "shim/config/config.h"
+#include "shim/cri/objects.h"
+#include "shim/plan/container.h"
+#include "shim/plan/pod.h"
+#include "shim/store/store.h"
+
+namespace caisson::cri {
+
+namespace v1 = ::runtime::v1;
+
+// The daemon's pods and containers: what the RPCs of the CRI's RuntimeService
+// do.  One file an RPC group.  All calls from any thread; those of one pod
+// that change it run one after the other.  Errors are as the CRI wants them.
+class Runtime {
+ public:
+  struct Parts {
+    config::Config config;
+    cgroup::Layout layout;
+    identity::IdPool pool;
+    std::unique_ptr<store::Store> store;
+    std::unique_ptr<image::ImageStore> images;
+    std::unique_ptr<network::Cni> cni;
+    std::unique_ptr<seccomp::Compiler> seccomp;
+    std::unique_ptr<pod::KeeperFactory> keepers;
+  };
+
+  // Without keepers yet: cgroups point to the layout in here.
+  explicit Runtime(Parts parts) : parts_(std::move(parts)) {}
+
+  // daemon.cc: starts the fork server from `program`; once.
+  absl::Status StartKeepers(const std::string& program);
+
+  // recovery.cc: takes up what an earlier daemon left; once, at the start.
+  absl::Status Recover();
+
+  // pod_run.cc
+  absl::StatusOr<std::string> RunPod(const v1::RunPodSandboxRequest& request);
+  // pod_stop.cc, pod_remove.cc: idempotent; OK for an unknown pod.
+  absl::Status StopPod(const std::string& id);
+  absl::Status RemovePod(const std::string& id);
+  // pod_status.cc
+  absl::Status PodStatus(const v1::PodSandboxStatusRequest& request,
+                         v1::PodSandboxStatusResponse& response);
+  void ListPods(const v1::PodSandboxFilter& filter,
+                v1::ListPodSandboxResponse& response);
+
+  // container_create.cc
+  absl::StatusOr<std::string> CreateContainer(
+      const v1::CreateContainerRequest& request);
+  // container_start.cc, container_stop.cc, container_remove.cc
+  absl::Status StartContainer(const std::string& id);
+  absl::Status StopContainer(const std::string& id, absl::Duration timeout);
+  absl::Status RemoveContainer(const std::string& id);
+  absl::Status ReopenLog(const std::string& id);
+  // container_status.cc
+  absl::Status ContainerStatus(const v1::ContainerStatusRequest& request,
+                               v1::ContainerStatusResponse& response);
+  void ListContainers(const v1::ContainerFilter& filter,
+                      v1::ListContainersResponse& response);
+
+  // exec_sync.cc
+  absl::Status ExecSync(const v1::ExecSyncRequest& request,
+                        v1::ExecSyncResponse& response);
+
+  // runtime_status.cc
+  void Status(v1::StatusResponse& response);
+
+  image::ImageStore& images() { return *parts_.images; }
+  const config::Config& config() const { return parts_.config; }
+
+ private:
+  using SandboxPtr = std::shared_ptr<Sandbox>;
+  using ContainerPtr = std::shared_ptr<Container>;
+
+  // Look-ups by id or unique prefix of one; NotFound.
+  absl::StatusOr<SandboxPtr> FindPod(const std::string& id);
+  absl::StatusOr<ContainerPtr> FindContainer(const std::string& id);
+  std::vector<ContainerPtr> ContainersOf(const std::string& pod_id);
+  // FailedPrecondition when the pod is stopped.
+  absl::StatusOr<std::shared_ptr<pod::Keeper>> KeeperOf(Sandbox& pod);
+
+  // Paths of a pod and of a container.
+  std::string PodDirectory(const std::string& pod_id) const;
+  std::string ContainerDirectory(const std::string& id) const;
+  std::string KeeperSocket(const std::string& pod_id) const;
+
+  // pod_run.cc
+  absl::Status LeaseIds(const plan::PodDecision& decision, Sandbox& pod);
+  absl::Status MakePodFiles(const plan::PodDecision& decision,
+                            const Sandbox& pod);
+  absl::Status StartKeeper(plan::PodDecision decision, const SandboxPtr& pod,
+                           Rollback& rollback);
+  absl::Status AttachNetwork(const plan::PodDecision& decision,
+                             const SandboxPtr& pod, UniqueFd network,
+                             Rollback& rollback);
+  std::shared_ptr<pod::Keeper> AdoptKeeper(const SandboxPtr& pod,
+                                           UniqueFd socket);
+
+  // pod_stop.cc
+  absl::Status DetachNetwork(Sandbox& pod);
+  absl::Status EndKeeper(Sandbox& pod);
+  network::Attachment AttachmentOf(const Sandbox& pod) const;
+  absl::Status RemovePodCgroup(const Sandbox& pod);
+
+  // container_create.cc
+  absl::StatusOr<std::string> FindSame(Sandbox& pod,
+                                       const v1::ContainerConfig& config);
+  absl::Status BuildContainer(const v1::CreateContainerRequest& request,
+                              const SandboxPtr& pod, const ContainerPtr& it,
+                              Rollback& rollback);
+  absl::Status MakeRoot(const Sandbox& pod, const std::string& id,
+                        keeper::v1::ContainerPlan& plan);
+  absl::Status CompileSeccomp(plan::ContainerDecision& decision);
+  absl::Status FreeContainer(Container& container);
+
+  // container_stop.cc
+  absl::Status EndContainer(Container& container, absl::Duration timeout);
+  bool AwaitExit(Container& container, absl::Duration timeout);
+
+  // Events of keepers, on their reader's thread.
+  void OnExited(const SandboxPtr& pod, const keeper::v1::Exited& exited);
+  void OnKeeperGone(const SandboxPtr& pod);
+  void MarkExited(Container& container, int code, int64_t finished_at);
+
+  // recovery.cc
+  absl::Status RecoverPod(state::v1::PodRecord record, bool same_boot);
+  void RecoverContainer(state::v1::ContainerRecord record);
+  absl::Status Reconnect(const SandboxPtr& pod);
+
+  Parts parts_;
+
+  std::mutex mutex_;  // of the maps
+  std::map<std::string, SandboxPtr> pods_;
+  std::map<std::string, ContainerPtr> containers_;
+  std::mutex leases_;  // from choosing a range to its record
+
+  std::mutex exec_mutex_;
+  std::map<std::string, std::shared_ptr<ExecWait>> execs_;
+  uint64_t next_exec_ = 0;
+};
+
+// /proc/sys/kernel/random/boot_id.
+std::string BootId();
+
+}  // namespace caisson::cri
