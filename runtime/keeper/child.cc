@@ -46,6 +46,8 @@ constexpr ChildStep kInitSteps[] = {
     // As host root: v1 controllers first, a foreign pid written to
     // cgroup.procs would cost 10 ms.
     {"enter-controllers", steps::EnterControllers},
+    // While this is host root: the pod's root may raise nothing.
+    {"set-rlimits", steps::SetRlimits},
     // Before the first namespace of the pod, so that nobody in it can look
     // into this process (CVE-2016-9962).
     {"forbid-tracing", steps::ForbidTracing},
@@ -80,6 +82,7 @@ constexpr ChildStep kInitSteps[] = {
 
 constexpr ChildStep kExecSteps[] = {
     {"enter-controllers", steps::EnterControllers},
+    {"set-rlimits", steps::SetRlimits},
     {"forbid-tracing", steps::ForbidTracing},
     {"enter-pod-namespaces", steps::EnterPodNamespaces},
     // The mount namespace changes root and working directory to the

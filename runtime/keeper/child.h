@@ -68,6 +68,7 @@ namespace steps {
 
 // init_namespaces.cc
 absl::Status EnterControllers(ChildContext& context);
+absl::Status SetRlimits(ChildContext& context);
 absl::Status ForbidTracing(ChildContext& context);
 absl::Status EnterPodNamespaces(ChildContext& context);
 absl::Status CreateOwnNamespaces(ChildContext& context);

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -150,29 +149,6 @@ absl::Status HoldContainerNamespaces(CreateContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status SetRlimits(CreateContext& context) {
-  for (const v1::Rlimit& wanted : context.plan.process().rlimits()) {
-    const auto resource =
-        static_cast<__rlimit_resource>(wanted.resource());
-    rlimit limit = {wanted.soft(), wanted.hard()};
-    if (prlimit(context.container->pid, resource, &limit, nullptr) == 0) {
-      continue;
-    }
-    rlimit now = {};
-    if (errno != EPERM ||
-        prlimit(context.container->pid, resource, nullptr, &now) != 0) {
-      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
-    }
-    // Without CAP_SYS_RESOURCE on this machine: as high as allowed.
-    limit.rlim_max = std::min(limit.rlim_max, now.rlim_max);
-    limit.rlim_cur = std::min(limit.rlim_cur, limit.rlim_max);
-    if (prlimit(context.container->pid, resource, &limit, nullptr) != 0) {
-      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SetOomScore(CreateContext& context) {
   const std::string path =
       absl::StrCat("/proc/", context.container->pid, "/oom_score_adj");
@@ -207,9 +183,7 @@ constexpr Step<CreateContext> kCreateSteps[] = {
     {"reap-stage", ReapStage},
     // Held from here on, for execs.
     {"hold-container-namespaces", HoldContainerNamespaces},
-    // Both need the host's privileges, and the first a last word: the child
-    // opens files until it is ready.
-    {"set-rlimits", SetRlimits},
+    // Needs the host's privileges.
     {"set-oom-score", SetOomScore},
 };
 

@@ -1,11 +1,14 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/process.h"
@@ -22,6 +25,27 @@ absl::Status EnterControllers(ChildContext& context) {
     // "0" means the writer, and is quick: no other process need be locked.
     if (write(tasks, "0", 1) != 1) {
       return ErrnoError("enter", "cgroup");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetRlimits(ChildContext& context) {
+  for (const v1::Rlimit& wanted : context.process.rlimits()) {
+    const auto resource = static_cast<__rlimit_resource>(wanted.resource());
+    rlimit limit = {wanted.soft(), wanted.hard()};
+    if (setrlimit(resource, &limit) == 0) {
+      continue;
+    }
+    rlimit now = {};
+    if (errno != EPERM || getrlimit(resource, &now) != 0) {
+      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
+    }
+    // Without CAP_SYS_RESOURCE on this machine: as high as allowed.
+    limit.rlim_max = std::min(limit.rlim_max, now.rlim_max);
+    limit.rlim_cur = std::min(limit.rlim_cur, limit.rlim_max);
+    if (setrlimit(resource, &limit) != 0) {
+      return ErrnoError("set rlimit", absl::StrCat(wanted.resource()));
     }
   }
   return absl::OkStatus();
