@@ -42,6 +42,7 @@ struct ChildContext {
   const ContainerNamespaces* join = nullptr;
 
   // Filled by the steps.
+  UniqueFd shared_memory;
   std::vector<UniqueFd> sources;
   std::vector<rootfs::DeviceSource> devices;
   UniqueFd root;

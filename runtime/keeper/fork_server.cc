@@ -14,6 +14,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/keeper/host_mounts.h"
 #include "runtime/keeper/supervisor.h"
 #include "runtime/base/frame.h"
 
@@ -21,6 +22,7 @@ namespace caisson::keeper {
 namespace {
 
 absl::Status EnterOwnMountNamespace() {
+  RETURN_IF_ERROR(HoldHostMounts());
   if (unshare(CLONE_NEWNS) != 0) {
     return ErrnoError("make", "mount namespace");
   }

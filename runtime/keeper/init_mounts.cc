@@ -9,6 +9,7 @@
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
 #include "runtime/keeper/child.h"
+#include "runtime/keeper/host_mounts.h"
 #include "runtime/mount/hide.h"
 #include "runtime/mount/source.h"
 #include "runtime/rootfs/overlay.h"
@@ -125,7 +126,15 @@ absl::Status MountQueues(int dev) {
 
 }  // namespace
 
-absl::Status DetachFromHostMounts(ChildContext& /*context*/) {
+absl::Status DetachFromHostMounts(ChildContext& context) {
+  // The pod's shared memory is mounted in the keepers' namespace only.
+  for (const v1::Mount& mount : context.plan->mounts()) {
+    if (mount.kind() == v1::Mount::SHM) {
+      ASSIGN_OR_RETURN(context.shared_memory,
+                       mount::TakeSource(mount, context.pod.shm_path(), -1));
+    }
+  }
+  RETURN_IF_ERROR(EnterHostMounts());
   if (unshare(CLONE_NEWNS) != 0) {
     return ErrnoError("make", "mount namespace");
   }
@@ -144,6 +153,10 @@ absl::Status TakeSources(ChildContext& context) {
     context.devices.push_back({std::move(tree), device.container_path()});
   }
   for (const v1::Mount& mount : context.plan->mounts()) {
+    if (mount.kind() == v1::Mount::SHM) {
+      context.sources.push_back(std::move(context.shared_memory));
+      continue;
+    }
     absl::StatusOr<UniqueFd> source =
         mount::TakeSource(mount, pod.shm_path(), pod.map_fd());
     RETURN_IF_ERROR(Annotate(source.status(), mount.target()));

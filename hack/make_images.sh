@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Pushes the images of the tests to a registry: hack/make_images.sh HOST:PORT
+#
+# All are made here, from Debian's static busybox and programs of this tree.
+# Layers are kept in build/images, so that a second run takes a second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+registry=${1:?usage: make_images.sh HOST:PORT}
+cache=build/images
+mkdir -p "$cache"
+umask 022
+
+push() { # push NAME CONFIG LAYER...
+  local name=$1 config=$2
+  shift 2
+  local layers=()
+  local layer
+  for layer in "$@"; do layers+=(--layer "$layer"); done
+  python3 tests/support/push_image.py --registry "$registry" --name "$name" \
+    "${layers[@]}" --config "$config"
+}
+
+# A root with every applet of busybox.
+if [[ ! -f $cache/busybox.tar.gz || /bin/busybox -nt $cache/busybox.tar.gz ]]; then
+  root=$(mktemp -d)
+  trap 'rm -rf "$root"' EXIT
+  mkdir -p "$root"/{bin,etc,tmp,root,home,var/www,usr/bin,www}
+  chmod 1777 "$root/tmp"
+  cp /bin/busybox "$root/bin/"
+  while read -r applet; do
+    [[ -e $root/bin/$applet ]] || ln -s busybox "$root/bin/$applet"
+  done < <(/bin/busybox --list)
+  cat >"$root/etc/passwd" <<'EOF'
+root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1:daemon:/:/bin/false
+www-data:x:33:33:www-data:/var/www:/bin/false
+default-user:x:1000:1000:default:/home:/bin/sh
+nobody:x:65534:65534:nobody:/home:/bin/false
+EOF
+  cat >"$root/etc/group" <<'EOF'
+root:x:0:
+daemon:x:1:
+www-data:x:33:
+users:x:100:
+default-user:x:1000:
+group-defined-in-image:x:50000:default-user
+nogroup:x:65534:
+EOF
+  echo '<html><title>Welcome</title>It works!</html>' >"$root/www/index.html"
+  tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 -czf \
+    "$cache/busybox.tar.gz.new" .
+  mv "$cache/busybox.tar.gz.new" "$cache/busybox.tar.gz"
+fi
+base=$cache/busybox.tar.gz
+
+# marker NAME: a layer that makes an image differ from its brothers.
+marker() {
+  local file=$cache/marker-$1.tar.gz
+  if [[ ! -f $file ]]; then
+    local dir
+    dir=$(mktemp -d)
+    echo "$1" >"$dir/marker-$1"
+    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    rm -rf "$dir"
+  fi
+  echo "$file"
+}
+
+# program FILE NAME: a layer with one program at /NAME.
+program() {
+  local file=$cache/program-$2.tar.gz
+  if [[ ! -f $file || $1 -nt $file ]]; then
+    local dir
+    dir=$(mktemp -d)
+    install -m 755 "$1" "$dir/$2"
+    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    rm -rf "$dir"
+  fi
+  echo "$file"
+}
+
+env='"Env": ["PATH=/bin:/usr/bin"]'
+shell="{$env, \"Cmd\": [\"/bin/sh\"]}"
+serve() { # serve PORT: a web server that says so in its log
+  echo "{$env, \"Cmd\": [\"/bin/sh\", \"-c\", \"echo It works, serving on port $1; exec httpd -f -v -p $1 -h /www\"]}"
+}
+
+push library/busybox:latest "$shell" "$base" >/dev/null
+push e2e-test-images/busybox:1.29-2 "$shell" "$base" >/dev/null
+push e2e-test-images/nginx:1.14-2 "$(serve 80)" "$base" >/dev/null
+push e2e-test-images/httpd:2.4.39-4 "$(serve 80)" "$base" >/dev/null
+tools=k8s-staging-cri-tools
+push $tools/hostnet-nginx-amd64:latest "$(serve 12003)" "$base" >/dev/null
+for tag in 3.9 3.10 3.10.1; do
+  push pause:$tag "{$env, \"User\": \"65535:65535\", \"Entrypoint\": [\"/bin/sleep\", \"1000000\"]}" "$base" >/dev/null
+done
+push $tools/test-image-latest:latest "$shell" "$base" "$(marker latest)" >/dev/null
+for tag in test all; do
+  push $tools/test-image-tag:$tag "$shell" "$base" "$(marker "tag-$tag")" >/dev/null
+done
+for n in 1 2 3; do
+  push $tools/test-image-$n:latest "$shell" "$base" "$(marker "image-$n")" >/dev/null
+  push $tools/test-image-tags:$n "$shell" "$base" "$(marker tags)" >/dev/null
+done
+user() { # user NAME USER
+  push "$tools/$1:latest" "{$env, \"Cmd\": [\"/bin/sh\"], \"User\": \"$2\"}" "$base" >/dev/null
+}
+user test-image-user-uid 1002
+user test-image-user-uid-group 1003:users
+user test-image-user-username www-data
+user test-image-user-username-group www-data:100
+user test-image-predefined-group default-user
+if [[ -x build/dev/bin/caisson-probe ]]; then
+  push library/caisson-probe:latest '{"Entrypoint": ["/caisson-probe"]}' \
+    "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null
+fi
+push $tools/test-image-digest:latest "$shell" "$base" "$(marker digest)"

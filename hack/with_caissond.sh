@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Runs a command with a caissond of its own:
+#
+#   hack/with_caissond.sh [--config FILE] [--keep] -- CMD...
+#
+# Everything the daemon makes is below one temporary folder ($CAISSON_TEST_DIR),
+# under cgroups, ids and a bridge of this run alone, so several runs at once
+# don't disturb each other.  CMD finds the socket in CONTAINER_RUNTIME_ENDPOINT.
+# At the end all is removed (--keep: the folder stays) and CMD's exit code is
+# returned.  --config adds a file's lines to the configuration.
+#
+# Images of registry.k8s.io, gcr.io, k8s.gcr.io and docker.io come from the
+# registry named by CAISSON_TEST_REGISTRY (host:port), else from a fresh one
+# that hack/make_images.sh fills.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+bin=${CAISSON_BIN:-$here/../build/dev/bin}
+
+extra=
+keep=
+while (($#)); do
+  case $1 in
+    --config) extra=$2; shift 2 ;;
+    --keep) keep=1; shift ;;
+    --) shift; break ;;
+    *) echo "usage: with_caissond.sh [--config FILE] [--keep] -- CMD..." >&2; exit 2 ;;
+  esac
+done
+(($#)) || { echo "with_caissond: no command" >&2; exit 2; }
+
+dir=$(mktemp -d /var/tmp/caisson-run.XXXXXX)
+export CAISSON_TEST_DIR=$dir
+run=$$
+bridge=cb$run
+# A subnet of this run: 10.128.0.0/9 in pieces of 1024 addresses.
+piece=$((run % 8192))
+subnet=10.$((128 + piece / 64)).$((piece % 64 * 4)).0/22
+group=caisson-run-$run
+daemon=
+
+layout_dirs() { ls -d /sys/fs/cgroup/*/ /sys/fs/cgroup/ 2>/dev/null; }
+
+kill_group() { # kill_group NAME: all processes in a cgroup of this run
+  local base
+  for base in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+    [[ -e $base/$1/cgroup.kill ]] || continue
+    echo 1 >"$base/$1/cgroup.kill" 2>/dev/null || true
+    for _ in $(seq 100); do
+      grep -q 'populated 0' "$base/$1/cgroup.events" && break
+      sleep 0.05
+    done
+  done
+}
+
+remove_group() { # remove_group NAME
+  local base
+  for base in $(layout_dirs); do
+    [[ -d $base/$1 ]] || continue
+    find "$base/$1" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+  done
+}
+
+clean_up() {
+  local code=$?
+  trap - EXIT
+  set +e
+  if [[ -n $daemon ]] && kill -0 "$daemon" 2>/dev/null; then
+    # Through the CRI first, so that CNI gives back what it took.
+    "$bin/caissonctl" remove --all >/dev/null 2>"$dir/remove.log" ||
+      cat "$dir/remove.log" >&2
+    kill "$daemon" 2>/dev/null
+    wait "$daemon" 2>/dev/null
+  fi
+  kill_group "$group"
+  kill_group "$group.keepers"
+  remove_group "$group"
+  remove_group "$group.keepers"
+  [[ -z ${CAISSON_TEST_REGISTRY_OWN:-} ]] || "$here/registry.sh" stop "$dir/registry"
+  cut -d' ' -f5 /proc/self/mountinfo | grep "^$dir/" | sort -r |
+    while read -r point; do umount -l "$point"; done
+  ip link delete "$bridge" 2>/dev/null
+  if [[ -n $keep ]]; then
+    echo "with_caissond: kept $dir" >&2
+  else
+    rm -rf --one-file-system "$dir"
+  fi
+  exit "$code"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+mkdir -p "$dir"/{cni,hosts,logs}
+if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
+  CAISSON_TEST_REGISTRY_OWN=1
+  CAISSON_TEST_REGISTRY=$("$here/registry.sh" start "$dir/registry")
+  "$here/make_images.sh" "$CAISSON_TEST_REGISTRY" >/dev/null
+fi
+export CAISSON_TEST_REGISTRY
+
+for host in registry.k8s.io gcr.io k8s.gcr.io docker.io; do
+  mkdir -p "$dir/hosts/$host"
+  cat >"$dir/hosts/$host/hosts.toml" <<EOF
+[host."http://$CAISSON_TEST_REGISTRY"]
+capabilities = ["pull", "resolve"]
+EOF
+done
+cat >"$dir/cni/10-bridge.conflist" <<EOF
+{"cniVersion": "1.0.0", "name": "$bridge", "plugins": [
+  {"type": "bridge", "bridge": "$bridge", "isGateway": true, "ipMasq": true,
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$subnet"}]],
+            "routes": [{"dst": "0.0.0.0/0"}], "dataDir": "$dir/ipam"}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+EOF
+cat >"$dir/config.toml" <<EOF
+root = "$dir/root"
+state = "$dir/run"
+socket = "$dir/run/caisson.sock"
+allow_faults = true
+
+[cni]
+conf_dir = "$dir/cni"
+
+[registry]
+hosts_dir = "$dir/hosts"
+
+[identity]
+first = $((268435456 + run % 64 * 16777216))
+slots = 256
+
+[cgroup]
+parent = "$group"
+keepers = "$group.keepers"
+EOF
+[[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
+
+"$bin/caissond" --config "$dir/config.toml" >"$dir/caissond.log" 2>&1 &
+daemon=$!
+echo "$daemon" >"$dir/caissond.pid"
+export CONTAINER_RUNTIME_ENDPOINT=unix://$dir/run/caisson.sock
+export IMAGE_SERVICE_ENDPOINT=$CONTAINER_RUNTIME_ENDPOINT
+for _ in $(seq 400); do
+  grep -q 'serving the CRI' "$dir/caissond.log" && break
+  if ! kill -0 "$daemon" 2>/dev/null; then
+    echo "with_caissond: caissond did not start:" >&2
+    cat "$dir/caissond.log" >&2
+    exit 1
+  fi
+  sleep 0.025
+done
+
+code=0
+"$@" || code=$?
+exit "$code"
