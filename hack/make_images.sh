@@ -30,6 +30,12 @@ if [[ ! -f $cache/busybox.tar.gz || /bin/busybox -nt $cache/busybox.tar.gz ]]; t
   while read -r applet; do
     [[ -e $root/bin/$applet ]] || ln -s busybox "$root/bin/$applet"
   done < <(/bin/busybox --list)
+  # Debian's busybox is built without it.
+  cat >"$root/bin/pgrep" <<'EOF'
+#!/bin/sh
+ps -o pid,comm | awk -v name="$1" 'NR > 1 && $2 ~ name { print $1; found = 1 } END { exit !found }'
+EOF
+  chmod 755 "$root" "$root/bin/pgrep"
   cat >"$root/etc/passwd" <<'EOF'
 root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/:/bin/false

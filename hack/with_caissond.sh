@@ -64,12 +64,17 @@ clean_up() {
   local code=$?
   trap - EXIT
   set +e
+  # CMD may have put another in its place.
+  [[ ! -f $dir/caissond.pid ]] || daemon=$(<"$dir/caissond.pid")
   if [[ -n $daemon ]] && kill -0 "$daemon" 2>/dev/null; then
     # Through the CRI first, so that CNI gives back what it took.
     "$bin/caissonctl" remove --all >/dev/null 2>"$dir/remove.log" ||
       cat "$dir/remove.log" >&2
     kill "$daemon" 2>/dev/null
-    wait "$daemon" 2>/dev/null
+    for _ in $(seq 100); do
+      kill -0 "$daemon" 2>/dev/null || break
+      sleep 0.05
+    done
   fi
   kill_group "$group"
   kill_group "$group.keepers"

@@ -259,6 +259,32 @@ absl::StatusOr<uint64_t> Cgroup::MemoryUsage() const {
   return bytes;
 }
 
+absl::StatusOr<uint64_t> Cgroup::CpuUsage() const {
+  const auto v1 = layout_->v1.find("cpuacct");
+  if (v1 != layout_->v1.end()) {
+    const std::string file =
+        absl::StrCat(v1->second, "/", path_, "/cpuacct.usage");
+    ASSIGN_OR_RETURN(const std::string text, ReadText(file));
+    uint64_t nanoseconds = 0;
+    if (!absl::SimpleAtoi(text, &nanoseconds)) {
+      return absl::InternalError(
+          absl::StrCat("read ", file, ": not a number"));
+    }
+    return nanoseconds;
+  }
+  const std::string file = unified_path() + "/cpu.stat";
+  ASSIGN_OR_RETURN(const std::string text, ReadText(file));
+  // "usage_usec N" is the first line.
+  const std::vector<std::string> words =
+      absl::StrSplit(text, absl::ByAnyChar(" \n"));
+  uint64_t microseconds = 0;
+  if (words.size() < 2 || words[0] != "usage_usec" ||
+      !absl::SimpleAtoi(words[1], &microseconds)) {
+    return absl::InternalError(absl::StrCat("read ", file, ": malformed"));
+  }
+  return microseconds * 1000;
+}
+
 absl::Status Cgroup::Destroy() const {
   // v2 first: its directory is what Open() and recovery look for, but it
   // also is the one that tells whether anything still runs.

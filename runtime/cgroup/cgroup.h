@@ -94,6 +94,9 @@ class Cgroup {
   // Bytes in use: memory.current or memory.usage_in_bytes.
   absl::StatusOr<uint64_t> MemoryUsage() const;
 
+  // Nanoseconds of CPU time used: cpu.stat or cpuacct.usage.
+  absl::StatusOr<uint64_t> CpuUsage() const;
+
   // Removes it and cgroups below it in all hierarchies.  Idempotent;
   // FailedPrecondition while populated.
   absl::Status Destroy() const;

@@ -54,7 +54,7 @@ class Runtime {
 
   // pod_run.cc
   absl::StatusOr<std::string> RunPod(const v1::RunPodSandboxRequest& request);
-  // pod_stop.cc, pod_remove.cc: idempotent; OK for an unknown pod.
+  // pod_stop.cc: idempotent; OK for an unknown pod.
   absl::Status StopPod(const std::string& id);
   absl::Status RemovePod(const std::string& id);
   // pod_status.cc
@@ -66,7 +66,7 @@ class Runtime {
   // container_create.cc
   absl::StatusOr<std::string> CreateContainer(
       const v1::CreateContainerRequest& request);
-  // container_start.cc, container_stop.cc, container_remove.cc
+  // container_life.cc
   absl::Status StartContainer(const std::string& id);
   absl::Status StopContainer(const std::string& id, absl::Duration timeout);
   absl::Status RemoveContainer(const std::string& id);
@@ -76,6 +76,12 @@ class Runtime {
                                v1::ContainerStatusResponse& response);
   void ListContainers(const v1::ContainerFilter& filter,
                       v1::ListContainersResponse& response);
+
+  // container_stats.cc: of running containers, read from their cgroups now.
+  absl::Status ContainerStats(const v1::ContainerStatsRequest& request,
+                              v1::ContainerStatsResponse& response);
+  void ListContainerStats(const v1::ContainerStatsFilter& filter,
+                          v1::ListContainerStatsResponse& response);
 
   // exec_sync.cc
   absl::Status ExecSync(const v1::ExecSyncRequest& request,
@@ -132,7 +138,10 @@ class Runtime {
   absl::Status CompileSeccomp(plan::ContainerDecision& decision);
   absl::Status FreeContainer(Container& container);
 
-  // container_stop.cc
+  // container_stats.cc: under the container's mutex.
+  void FillStats(Container& container, v1::ContainerStats& stats);
+
+  // container_life.cc
   absl::Status EndContainer(Container& container, absl::Duration timeout);
   bool AwaitExit(Container& container, absl::Duration timeout);
 

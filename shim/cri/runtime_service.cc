@@ -131,6 +131,19 @@ grpc::Status RuntimeService::ContainerStatus(
                 runtime_.ContainerStatus(*request, *response));
 }
 
+grpc::Status RuntimeService::ContainerStats(
+    ServerContext*, const v1::ContainerStatsRequest* request,
+    v1::ContainerStatsResponse* response) {
+  return Answer("ContainerStats", runtime_.ContainerStats(*request, *response));
+}
+
+grpc::Status RuntimeService::ListContainerStats(
+    ServerContext*, const v1::ListContainerStatsRequest* request,
+    v1::ListContainerStatsResponse* response) {
+  runtime_.ListContainerStats(request->filter(), *response);
+  return grpc::Status::OK;
+}
+
 grpc::Status RuntimeService::ReopenContainerLog(
     ServerContext*, const v1::ReopenContainerLogRequest* request,
     v1::ReopenContainerLogResponse*) {

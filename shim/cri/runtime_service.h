@@ -32,6 +32,8 @@ class RuntimeService final : public v1::RuntimeService::Service {
   CAISSON_RPC(RemoveContainer);
   CAISSON_RPC(ListContainers);
   CAISSON_RPC(ContainerStatus);
+  CAISSON_RPC(ContainerStats);
+  CAISSON_RPC(ListContainerStats);
   CAISSON_RPC(ReopenContainerLog);
   CAISSON_RPC(ExecSync);
 #undef CAISSON_RPC

@@ -50,6 +50,11 @@ Arguments ParseArguments(int argc, char** argv, int& exit_code) {
   AddRun(app, arguments);
   AddSimple(app, "ps", "List pods and containers with their host ids",
             Command::kPs, arguments);
+  CLI::App* remove = app.add_subcommand("remove", "Stop and remove pods");
+  bool all = false;
+  remove->add_flag("--all", all, "Every pod there is")->required();
+  remove->callback(
+      [&arguments] { arguments.command = Command::kRemoveAll; });
   AddSimple(app, "check", "Say what this machine lacks and what that costs",
             Command::kCheck, arguments);
   CLI::App* config = app.add_subcommand("config", "Configuration");

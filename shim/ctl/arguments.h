@@ -17,7 +17,15 @@ struct RunOptions {
   std::vector<std::string> environment;  // NAME=VALUE
 };
 
-enum class Command { kNone, kRun, kPs, kCheck, kConfigDefault, kVersion };
+enum class Command {
+  kNone,
+  kRun,
+  kPs,
+  kRemoveAll,
+  kCheck,
+  kConfigDefault,
+  kVersion
+};
 
 struct Arguments {
   Command command = Command::kNone;

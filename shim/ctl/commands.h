@@ -16,6 +16,9 @@ absl::StatusOr<int> Run(const std::string& endpoint,
 
 absl::StatusOr<int> Ps(const std::string& endpoint);
 
+// Stops and removes every pod.
+absl::StatusOr<int> RemoveAll(const std::string& endpoint);
+
 // 1 when something is missing without which caissond doesn't start.
 absl::StatusOr<int> Check();
 

@@ -15,6 +15,8 @@ absl::StatusOr<int> Dispatch(const Arguments& arguments) {
       return Run(arguments.endpoint, arguments.run);
     case Command::kPs:
       return Ps(arguments.endpoint);
+    case Command::kRemoveAll:
+      return RemoveAll(arguments.endpoint);
     case Command::kCheck:
       return Check();
     case Command::kConfigDefault:
