@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds caisson and runs every test tier that can run here.
 #
-#   hack/test.sh [TIER...]     layers unit root leftovers (default: all)
+#   hack/test.sh [TIER...]   layers unit root cri conformance quickstart
+#                            leftovers (default: all, in this order)
 #
 # A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
 set -euo pipefail
@@ -10,9 +11,15 @@ cd "$(dirname "$0")/.."
 passed=0
 failed=0
 tiers=("$@")
-((${#tiers[@]})) || tiers=(layers unit root leftovers)
+((${#tiers[@]})) ||
+  tiers=(layers unit root cri conformance quickstart leftovers)
 work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+clean_up() {
+  hack/registry.sh stop "$work/registry" || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+focus='Runtime info|PodSandbox runtime should support basic|basic operations on container|runtime should support log|Idempotence|Image Manager'
 
 pass() { echo "PASS $1"; passed=$((passed + 1)); }
 fail() { echo "FAIL $1"; failed=$((failed + 1)); }
@@ -23,7 +30,9 @@ host_state() {
   find /sys/fs/cgroup -type d -name '*caisson*' 2>/dev/null | sort
   ls /run/netns 2>/dev/null || true
   ip -o link 2>/dev/null | cut -d' ' -f2 | cut -d@ -f1 | sort
-  pgrep -a 'caisson' | grep -v test.sh || true
+  # Ended ones wait for the machine's init, which takes its time.
+  ps -eo stat,args | grep caisson | grep -vE '^Z|grep|hack/test.sh' || true
+  iptables-save 2>/dev/null | grep -i cni || true
   ls -d /run/caisson* /var/lib/caisson* /var/tmp/caisson-* 2>/dev/null || true
 }
 
@@ -45,6 +54,54 @@ tier_layers() {
 }
 tier_unit() { run_ctest unit; }
 tier_root() { run_ctest root; }
+# One registry for all that need images; its test-image-digest's digest.
+start_registry() {
+  [[ -z ${CAISSON_TEST_REGISTRY:-} ]] || return 0
+  CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
+  export CAISSON_TEST_REGISTRY
+  digest=$(hack/make_images.sh "$CAISSON_TEST_REGISTRY")
+  hack/build_conformance.sh "$digest"
+  export CRICTL=$PWD/build/tools/crictl
+  export CAISSON_BIN=$PWD/build/dev/bin
+}
+
+run_with_daemon() { # run_with_daemon NAME CMD...
+  local name=$1
+  shift
+  if hack/with_caissond.sh -- "$@" >"$work/$name.log" 2>&1; then
+    tail -1 "$work/$name.log"
+    pass "$name"
+  else
+    tail -60 "$work/$name.log"
+    fail "$name"
+  fi
+}
+
+tier_cri() {
+  start_registry
+  run_with_daemon crictl_walk tests/cri/crictl_walk.sh
+  run_with_daemon restart tests/cri/restart.sh
+  run_with_daemon many_pods tests/cri/many_pods.sh
+}
+
+tier_conformance() {
+  start_registry
+  local handler
+  for handler in "" caisson-requested; do
+    run_with_daemon "critest${handler:+_$handler}" tests/cri/critest.sh \
+      "$focus" "$handler"
+  done
+}
+
+tier_quickstart() {
+  if hack/quickstart.sh >"$work/quickstart.log" 2>&1; then
+    pass quickstart
+  else
+    tail -40 "$work/quickstart.log"
+    fail quickstart
+  fi
+}
+
 tier_leftovers() {
   host_state >"$work/after"
   if diff -u "$work/before" "$work/after"; then
