@@ -31,7 +31,8 @@ host_state() {
   ls /run/netns 2>/dev/null || true
   ip -o link 2>/dev/null | cut -d' ' -f2 | cut -d@ -f1 | sort
   # Ended ones wait for the machine's init, which takes its time.
-  ps -eo stat,args | grep caisson | grep -vE '^Z|grep|hack/test.sh' || true
+  ps -eo stat,args | grep -E 'caisson(d|ctl|-[a-z]+)( |$)' |
+    grep -vE '^Z|grep' || true
   iptables-save 2>/dev/null | grep -i cni || true
   ls -d /run/caisson* /var/lib/caisson* /var/tmp/caisson-* 2>/dev/null || true
 }
@@ -103,6 +104,7 @@ tier_quickstart() {
 }
 
 tier_leftovers() {
+  hack/registry.sh stop "$work/registry"
   host_state >"$work/after"
   if diff -u "$work/before" "$work/after"; then
     pass leftovers

@@ -145,7 +145,8 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   // A cgroup of its own: a timeout kills all of the exec, and nothing else.
   absl::StatusOr<cgroup::Cgroup> group = outer.CreateUnifiedChild(exec_id);
   RETURN_IF_ERROR(Annotate(FromWork(group.status()), "exec"));
-  forget.Add("cgroup", [&] { return EndGroup(*group); });
+  Rollback end;  // after the group it uses
+  end.Add("cgroup", [&] { return EndGroup(*group); });
   Output outputs[2];
   UniqueFd ends[2];
   RETURN_IF_ERROR(MakeOutput(outputs[0], ends[0]));
