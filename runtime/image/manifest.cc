@@ -89,6 +89,21 @@ absl::Status ReadLayers(const json::Value& layers, Manifest& manifest) {
   return absl::OkStatus();
 }
 
+// An image whose programs can't run here is refused when it is pulled, not
+// when its first container fails with "exec format error".
+absl::Status CheckPlatform(const json::Value& config) {
+  ASSIGN_OR_RETURN(const std::string os, json::GetString(config, "os"));
+  ASSIGN_OR_RETURN(const std::string architecture,
+                   json::GetString(config, "architecture"));
+  if ((!os.empty() && os != "linux") ||
+      (!architecture.empty() && architecture != kArchitecture)) {
+    return Bad("image config", absl::StrCat("it is for ", os, "/",
+                                            architecture, ", not linux/",
+                                            kArchitecture));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
@@ -114,6 +129,7 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
 
 absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view text) {
   ASSIGN_OR_RETURN(const json::Value root, json::Parse(text, "image config"));
+  RETURN_IF_ERROR(CheckPlatform(root));
   ParsedConfig parsed;
   parsed.config.json = std::string(text);
   const json::Value* rootfs = json::Find(root, "rootfs");

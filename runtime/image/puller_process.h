@@ -1,27 +1,35 @@
 #pragma once
 
-#include <functional>
+#include <sys/types.h>
+
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "api/puller/v1/puller.pb.h"
 #include "runtime/base/unique_fd.h"
 
 namespace caisson::image {
 
-// What a pull's conversation asks of the store.
-struct PullHandlers {
-  std::function<absl::Status(const puller::v1::Resolved&)> on_resolved;
-  // The file for a layer, to be lent to the puller.
-  std::function<absl::StatusOr<int>(const std::string& diff_id)> open_layer;
-  std::function<absl::Status(const puller::v1::LayerDone&)> on_layer;
-};
+// A running caisson-puller and the socket to it.  Destruction kills and reaps
+// it, so that afterwards nobody holds the files it was given.
+class PullerProcess {
+ public:
+  static absl::StatusOr<PullerProcess> Start(const std::string& binary);
+  PullerProcess(PullerProcess&& other) noexcept;
+  PullerProcess& operator=(PullerProcess&&) = delete;
+  ~PullerProcess() { Stop(); }
 
-// Runs a caisson-puller (`program`) for one request until it has ended.  The
-// puller's error is returned as it was sent; Internal when it died.
-absl::Status RunPuller(const std::string& program,
-                       const puller::v1::PullRequest& request,
-                       const PullHandlers& handlers);
+  int socket() const { return socket_.get(); }
+
+  // Kills and reaps it now.  Harmless when repeated.
+  void Stop();
+
+ private:
+  PullerProcess(pid_t pid, UniqueFd socket)
+      : pid_(pid), socket_(std::move(socket)) {}
+
+  pid_t pid_;
+  UniqueFd socket_;
+};
 
 }  // namespace caisson::image
