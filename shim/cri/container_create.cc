@@ -13,6 +13,7 @@
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
+#include "shim/cri/cgroup_fds.h"
 #include "shim/cri/log_file.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
@@ -53,18 +54,6 @@ absl::Status MakeOwned(const std::string& path, uid_t owner) {
   if (mkdir(path.c_str(), 0755) != 0 ||
       chown(path.c_str(), owner, owner) != 0) {
     return ErrnoError("create directory", path);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status AttachCgroup(const cgroup::Cgroup& group,
-                          pod::WithFds<keeper::v1::ContainerPlan>& plan) {
-  ASSIGN_OR_RETURN(UniqueFd unified, group.OpenUnified());
-  keeper::v1::CgroupFds& fds = *plan.message.mutable_cgroup();
-  fds.set_unified_fd(plan.Attach(std::move(unified)));
-  ASSIGN_OR_RETURN(std::vector<UniqueFd> tasks, group.OpenTasks());
-  for (UniqueFd& fd : tasks) {
-    fds.add_tasks_fds(plan.Attach(std::move(fd)));
   }
   return absl::OkStatus();
 }
@@ -191,7 +180,7 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   ASSIGN_OR_RETURN(const cgroup::Cgroup group,
                    MakeCgroup(parts_.layout, record.cgroup(), decision.limits,
                               rollback));
-  RETURN_IF_ERROR(AttachCgroup(group, plan));
+  RETURN_IF_ERROR(AttachCgroup(group, group, plan));
   if (!decision.log_path.empty()) {
     ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
     plan.message.set_log_fd(plan.Attach(std::move(log)));

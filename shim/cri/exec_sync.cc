@@ -11,6 +11,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
+#include "shim/cri/cgroup_fds.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
 
@@ -87,6 +88,18 @@ bool Collect(Output (&outputs)[2], int event, int64_t timeout, size_t cap) {
   }
 }
 
+absl::Status CheckRequest(const v1::ExecSyncRequest& request) {
+  if (request.cmd_size() == 0) {
+    return absl::InvalidArgumentError("exec: check cmd: is empty");
+  }
+  if (request.timeout() < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("exec: check timeout: ", request.timeout(),
+                     " is negative"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status EndGroup(const cgroup::Cgroup& group) {
   RETURN_IF_ERROR(group.Kill());
   RETURN_IF_ERROR(group.WaitUntilEmpty(kKillTimeout));
@@ -97,14 +110,7 @@ absl::Status EndGroup(const cgroup::Cgroup& group) {
 
 absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
                                v1::ExecSyncResponse& response) {
-  if (request.cmd_size() == 0) {
-    return absl::InvalidArgumentError("exec: check cmd: is empty");
-  }
-  if (request.timeout() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("exec: check timeout: ", request.timeout(),
-                     " is negative"));
-  }
+  RETURN_IF_ERROR(CheckRequest(request));
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    FindContainer(request.container_id()));
   ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container->pod_id));
@@ -151,13 +157,7 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   UniqueFd ends[2];
   RETURN_IF_ERROR(MakeOutput(outputs[0], ends[0]));
   RETURN_IF_ERROR(MakeOutput(outputs[1], ends[1]));
-  ASSIGN_OR_RETURN(UniqueFd unified, group->OpenUnified());
-  ASSIGN_OR_RETURN(std::vector<UniqueFd> tasks, outer.OpenTasks());
-  plan.message.mutable_cgroup()->set_unified_fd(
-      plan.Attach(std::move(unified)));
-  for (UniqueFd& fd : tasks) {
-    plan.message.mutable_cgroup()->add_tasks_fds(plan.Attach(std::move(fd)));
-  }
+  RETURN_IF_ERROR(AttachCgroup(*group, outer, plan));
   plan.message.set_stdout_fd(plan.Attach(std::move(ends[0])));
   plan.message.set_stderr_fd(plan.Attach(std::move(ends[1])));
   const absl::StatusOr<keeper::v1::ExecStarted> started =
