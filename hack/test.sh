@@ -51,7 +51,11 @@ run_ctest() { # run_ctest LABEL: each test program counts as one
 }
 
 tier_layers() {
-  if hack/check_layers.sh; then pass check_layers; else fail check_layers; fi
+  local check
+  for check in check_layers.sh check_sizes.sh "format.sh --check"; do
+    # shellcheck disable=SC2086
+    if hack/$check; then pass "$check"; else fail "$check"; fi
+  done
 }
 tier_unit() { run_ctest unit; }
 tier_root() { run_ctest root; }

@@ -13,8 +13,12 @@ int64_t Read(clockid_t clock) {
 
 }  // namespace
 
-int64_t NowNanos() { return Read(CLOCK_REALTIME); }
+int64_t NowNanos() {
+  return Read(CLOCK_REALTIME);
+}
 
-int64_t MonotonicNanos() { return Read(CLOCK_MONOTONIC); }
+int64_t MonotonicNanos() {
+  return Read(CLOCK_MONOTONIC);
+}
 
 }  // namespace caisson

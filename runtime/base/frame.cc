@@ -151,9 +151,9 @@ absl::Status CheckLength(size_t length) {
 absl::Status SendFrame(int socket, absl::string_view bytes,
                        absl::Span<const int> fds) {
   if (bytes.size() > kMaxFrameBytes || fds.size() > kMaxFrameFds) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("send frame: ", bytes.size(), " bytes and ", fds.size(),
-                     " fds are too many"));
+    return absl::InvalidArgumentError(absl::StrCat("send frame: ", bytes.size(),
+                                                   " bytes and ", fds.size(),
+                                                   " fds are too many"));
   }
   char header[kHeaderBytes];
   EncodeLength(bytes.size(), header);
@@ -162,8 +162,8 @@ absl::Status SendFrame(int socket, absl::string_view bytes,
   ASSIGN_OR_RETURN(const size_t sent,
                    SendHeader(socket, parts, bytes.empty() ? 1 : 2, fds));
   if (sent < kHeaderBytes) {
-    RETURN_IF_ERROR(SendAll(
-        socket, absl::string_view(header + sent, kHeaderBytes - sent)));
+    RETURN_IF_ERROR(
+        SendAll(socket, absl::string_view(header + sent, kHeaderBytes - sent)));
     return SendAll(socket, bytes);
   }
   return SendAll(socket, bytes.substr(sent - kHeaderBytes));

@@ -55,8 +55,9 @@ void Log(LogLevel level, absl::string_view message) {
       absl::StrCat(Timestamp(), " ", LevelName(level), " ", program_name, ": ");
   for (const char c : message) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      absl::StrAppend(&line, "\\x", absl::Hex(static_cast<unsigned char>(c),
-                                              absl::kZeroPad2));
+      absl::StrAppend(
+          &line, "\\x",
+          absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
     } else {
       line.push_back(c);
     }

@@ -11,10 +11,21 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 // control characters are escaped (catalogue C13).  Any thread.
 void Log(LogLevel level, absl::string_view message);
 
-inline void LogDebug(absl::string_view m) { Log(LogLevel::kDebug, m); }
-inline void LogInfo(absl::string_view m) { Log(LogLevel::kInfo, m); }
-inline void LogWarning(absl::string_view m) { Log(LogLevel::kWarning, m); }
-inline void LogError(absl::string_view m) { Log(LogLevel::kError, m); }
+inline void LogDebug(absl::string_view m) {
+  Log(LogLevel::kDebug, m);
+}
+
+inline void LogInfo(absl::string_view m) {
+  Log(LogLevel::kInfo, m);
+}
+
+inline void LogWarning(absl::string_view m) {
+  Log(LogLevel::kWarning, m);
+}
+
+inline void LogError(absl::string_view m) {
+  Log(LogLevel::kError, m);
+}
 
 // Sets the program's name in each line and the least level written.  Call
 // once, before other threads exist.  `program` must outlive the process.

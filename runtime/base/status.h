@@ -21,7 +21,8 @@
   CAISSON_ASSIGN_OR_RETURN_(CAISSON_CONCAT_(statusor_, __LINE__), lhs, expr)
 #define CAISSON_ASSIGN_OR_RETURN_(tmp, lhs, expr) \
   auto tmp = (expr);                              \
-  if (!tmp.ok()) return std::move(tmp).status();  \
+  if (!tmp.ok())                                  \
+    return std::move(tmp).status();               \
   lhs = std::move(tmp).value()
 
 namespace caisson {

@@ -11,9 +11,12 @@ namespace caisson {
 class UniqueFd {
  public:
   UniqueFd() = default;
+
   explicit UniqueFd(int fd) : fd_(fd) {}
+
   UniqueFd(const UniqueFd&) = delete;
   UniqueFd& operator=(const UniqueFd&) = delete;
+
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
 
   UniqueFd& operator=(UniqueFd&& other) noexcept {
@@ -24,7 +27,9 @@ class UniqueFd {
   ~UniqueFd() { reset(); }
 
   int get() const { return fd_; }
+
   bool ok() const { return fd_ >= 0; }
+
   int release() { return std::exchange(fd_, -1); }
 
   void reset(int fd = -1) {

@@ -42,8 +42,8 @@ absl::Status CheckPath(const std::string& path) {
     return absl::InvalidArgumentError("cgroup path: too long");
   }
   for (absl::string_view name : absl::StrSplit(path, '/')) {
-    RETURN_IF_ERROR(Annotate(CheckName(name),
-                             absl::StrCat("cgroup path \"", path, "\"")));
+    RETURN_IF_ERROR(
+        Annotate(CheckName(name), absl::StrCat("cgroup path \"", path, "\"")));
   }
   return absl::OkStatus();
 }
@@ -88,8 +88,8 @@ absl::Status CollectProcesses(const std::string& directory, int depth,
     return absl::OkStatus();
   }
   for (const std::string& child : *children) {
-    RETURN_IF_ERROR(CollectProcesses(absl::StrCat(directory, "/", child),
-                                     depth + 1, pids));
+    RETURN_IF_ERROR(
+        CollectProcesses(absl::StrCat(directory, "/", child), depth + 1, pids));
   }
   return absl::OkStatus();
 }
@@ -104,8 +104,8 @@ absl::StatusOr<bool> ReadPopulated(int events) {
     }
     return ErrnoError("read", "cgroup.events");
   }
-  return absl::StrContains(
-      absl::string_view(text, static_cast<size_t>(n)), "populated 1");
+  return absl::StrContains(absl::string_view(text, static_cast<size_t>(n)),
+                           "populated 1");
 }
 
 absl::Status WriteIfThere(const std::string& file, absl::string_view value) {
@@ -220,8 +220,8 @@ absl::Status Cgroup::WaitUntilEmpty(absl::Duration timeout) const {
           absl::StrCat("wait for the end of ", path_, ": processes are left"));
     }
     // Capped, so that an infinite timeout fits poll(2).
-    const int64_t wait = std::min<int64_t>(
-        absl::ToInt64Milliseconds(left) + 1, 60 * 60 * 1000);
+    const int64_t wait =
+        std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 60 * 60 * 1000);
     pollfd event = {fd.get(), POLLPRI, 0};
     if (poll(&event, 1, static_cast<int>(wait)) < 0 && errno != EINTR) {
       return ErrnoError("poll", file);
@@ -238,8 +238,7 @@ absl::StatusOr<std::vector<int>> Cgroup::Processes() const {
 absl::StatusOr<uint64_t> Cgroup::OomKills() const {
   const auto v1 = layout_->v1.find("memory");
   if (v1 != layout_->v1.end()) {
-    return ReadKey(absl::StrCat(v1->second, "/", path_,
-                                "/memory.oom_control"),
+    return ReadKey(absl::StrCat(v1->second, "/", path_, "/memory.oom_control"),
                    "oom_kill");
   }
   return ReadKey(unified_path() + "/memory.events", "oom_kill");
@@ -267,8 +266,7 @@ absl::StatusOr<uint64_t> Cgroup::CpuUsage() const {
     ASSIGN_OR_RETURN(const std::string text, ReadText(file));
     uint64_t nanoseconds = 0;
     if (!absl::SimpleAtoi(text, &nanoseconds)) {
-      return absl::InternalError(
-          absl::StrCat("read ", file, ": not a number"));
+      return absl::InternalError(absl::StrCat("read ", file, ": not a number"));
     }
     return nanoseconds;
   }

@@ -102,6 +102,7 @@ class Cgroup {
   absl::Status Destroy() const;
 
   const std::string& path() const { return path_; }
+
   // Absolute path of its v2 directory.
   std::string unified_path() const;
 

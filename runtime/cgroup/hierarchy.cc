@@ -33,16 +33,15 @@ constexpr const char* kPlaced[] = {"cpu", "cpuacct", "memory", "pids",
 // Joined only when a limit asks for it.
 constexpr const char* kLazy[] = {"cpuset", "hugetlb"};
 
-constexpr const char* kDelegated[] = {"cpu",  "memory",  "pids",
+constexpr const char* kDelegated[] = {"cpu",    "memory",  "pids",
                                       "cpuset", "hugetlb", "io"};
 
 void AddMounts(const Layout& layout, const char* const* first,
                const char* const* last, std::vector<std::string>& mounts) {
   for (; first != last; ++first) {
     const auto found = layout.v1.find(*first);
-    if (found != layout.v1.end() &&
-        std::find(mounts.begin(), mounts.end(), found->second) ==
-            mounts.end()) {
+    if (found != layout.v1.end() && std::find(mounts.begin(), mounts.end(),
+                                              found->second) == mounts.end()) {
       mounts.push_back(found->second);
     }
   }
@@ -226,8 +225,7 @@ absl::StatusOr<uint64_t> ReadKey(const std::string& file,
 
 absl::StatusOr<std::vector<std::string>> ListChildren(
     const std::string& directory) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                          closedir);
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()), closedir);
   if (dir == nullptr) {
     return ErrnoError("open", directory);
   }

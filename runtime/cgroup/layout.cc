@@ -15,9 +15,8 @@ namespace caisson::cgroup {
 namespace {
 
 constexpr const char* kControllers[] = {
-    "blkio",      "cpu",     "cpuacct",  "cpuset",     "devices", "freezer",
-    "hugetlb",    "memory",  "misc",     "net_cls",    "net_prio",
-    "perf_event", "pids",    "rdma"};
+    "blkio",  "cpu",  "cpuacct", "cpuset",   "devices",    "freezer", "hugetlb",
+    "memory", "misc", "net_cls", "net_prio", "perf_event", "pids",    "rdma"};
 
 // proc_pid_mountinfo(5) writes blanks in octal.
 std::string Unescape(absl::string_view text) {
@@ -64,8 +63,7 @@ void AddLine(absl::string_view line, Layout& layout) {
 
 absl::Status MountUnified(const std::string& path) {
   std::string part;
-  for (absl::string_view name :
-       absl::StrSplit(path, '/', absl::SkipEmpty())) {
+  for (absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
     absl::StrAppend(&part, "/", name);
     if (mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) {
       return ErrnoError("create", part);
@@ -89,9 +87,8 @@ absl::StatusOr<Layout> DetectLayout(const std::string& fallback_unified) {
   if (layout.unified.empty()) {
     const absl::Status status = MountUnified(fallback_unified);
     if (!status.ok()) {
-      return absl::NotFoundError(
-          absl::StrCat("find cgroup2: none is mounted, and ",
-                       status.message()));
+      return absl::NotFoundError(absl::StrCat(
+          "find cgroup2: none is mounted, and ", status.message()));
     }
     layout.unified = fallback_unified;
   }

@@ -49,8 +49,7 @@ bool Matches(absl::string_view wanted, absl::string_view got) {
   }
   const int64_t page = sysconf(_SC_PAGESIZE);
   const int64_t unlimited = std::numeric_limits<int64_t>::max() / page * page;
-  return want < 0 ? have < 0 || have == unlimited
-                  : have == want / page * page;
+  return want < 0 ? have < 0 || have == unlimited : have == want / page * page;
 }
 
 // Writes and reads back on one descriptor: a limit that silently isn't there
@@ -96,10 +95,9 @@ absl::Status ApplyV1Cpu(const Layout& layout, const std::string& path,
   }
   ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "cpu", path));
   if (limits.cpu_shares.value_or(0) > 0) {
-    RETURN_IF_ERROR(
-        Set(dir + "/cpu.shares",
-            absl::StrCat(std::clamp(*limits.cpu_shares, kMinShares,
-                                    kMaxShares))));
+    RETURN_IF_ERROR(Set(
+        dir + "/cpu.shares",
+        absl::StrCat(std::clamp(*limits.cpu_shares, kMinShares, kMaxShares))));
   }
   absl::Status period;
   const bool has_period = limits.cpu_period.value_or(0) > 0;
@@ -107,8 +105,8 @@ absl::Status ApplyV1Cpu(const Layout& layout, const std::string& path,
     period = Set(dir + "/cpu.cfs_period_us", absl::StrCat(*limits.cpu_period));
   }
   if (limits.cpu_quota.value_or(0) != 0) {
-    RETURN_IF_ERROR(Set(dir + "/cpu.cfs_quota_us",
-                        OrMinusOne(*limits.cpu_quota)));
+    RETURN_IF_ERROR(
+        Set(dir + "/cpu.cfs_quota_us", OrMinusOne(*limits.cpu_quota)));
     // A new period is refused while the old quota is too much for it.
     if (!period.ok()) {
       return Set(dir + "/cpu.cfs_period_us", absl::StrCat(*limits.cpu_period));
@@ -199,8 +197,8 @@ absl::Status ApplyV1Cpuset(const Layout& layout, const Cgroup& cgroup,
   ASSIGN_OR_RETURN(const std::string dir,
                    V1Directory(layout, "cpuset", cgroup.path()));
   bool created = false;
-  RETURN_IF_ERROR(InheritCpuset(layout.v1.find("cpuset")->second,
-                                cgroup.path(), created));
+  RETURN_IF_ERROR(
+      InheritCpuset(layout.v1.find("cpuset")->second, cgroup.path(), created));
   RETURN_IF_ERROR(ApplyCpuset(dir, limits));
   if (created) {
     MoveInto(dir, cgroup);
@@ -243,8 +241,7 @@ absl::Status ApplyV2Cpu(const std::string& dir, const Limits& limits) {
     RETURN_IF_ERROR(Set(dir + "/cpu.weight",
                         absl::StrCat(WeightOfShares(*limits.cpu_shares))));
   }
-  if (limits.cpu_quota.value_or(0) == 0 &&
-      limits.cpu_period.value_or(0) == 0) {
+  if (limits.cpu_quota.value_or(0) == 0 && limits.cpu_period.value_or(0) == 0) {
     return absl::OkStatus();
   }
   int64_t period = kDefaultPeriod;
@@ -298,8 +295,7 @@ absl::Status ApplyV1(const Layout& layout, const Cgroup& cgroup,
     std::vector<std::string> made;
     RETURN_IF_ERROR(MakeDirectories(base, path, made));
   }
-  const char* suffix =
-      hugetlb == layout.v1.end() ? ".max" : ".limit_in_bytes";
+  const char* suffix = hugetlb == layout.v1.end() ? ".max" : ".limit_in_bytes";
   for (const auto& [size, bytes] : limits.hugetlb) {
     RETURN_IF_ERROR(SetHugetlb(
         absl::StrCat(base, "/", path, "/hugetlb.", size, suffix), bytes));

@@ -19,28 +19,47 @@ namespace caisson::identity {
 namespace {
 
 // In the order of their numbers: capability.h.
-constexpr absl::string_view kNames[] = {
-    "CHOWN",           "DAC_OVERRIDE",
-    "DAC_READ_SEARCH", "FOWNER",
-    "FSETID",          "KILL",
-    "SETGID",          "SETUID",
-    "SETPCAP",         "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE", "NET_BROADCAST",
-    "NET_ADMIN",       "NET_RAW",
-    "IPC_LOCK",        "IPC_OWNER",
-    "SYS_MODULE",      "SYS_RAWIO",
-    "SYS_CHROOT",      "SYS_PTRACE",
-    "SYS_PACCT",       "SYS_ADMIN",
-    "SYS_BOOT",        "SYS_NICE",
-    "SYS_RESOURCE",    "SYS_TIME",
-    "SYS_TTY_CONFIG",  "MKNOD",
-    "LEASE",           "AUDIT_WRITE",
-    "AUDIT_CONTROL",   "SETFCAP",
-    "MAC_OVERRIDE",    "MAC_ADMIN",
-    "SYSLOG",          "WAKE_ALARM",
-    "BLOCK_SUSPEND",   "AUDIT_READ",
-    "PERFMON",         "BPF",
-    "CHECKPOINT_RESTORE"};
+constexpr absl::string_view kNames[] = {"CHOWN",
+                                        "DAC_OVERRIDE",
+                                        "DAC_READ_SEARCH",
+                                        "FOWNER",
+                                        "FSETID",
+                                        "KILL",
+                                        "SETGID",
+                                        "SETUID",
+                                        "SETPCAP",
+                                        "LINUX_IMMUTABLE",
+                                        "NET_BIND_SERVICE",
+                                        "NET_BROADCAST",
+                                        "NET_ADMIN",
+                                        "NET_RAW",
+                                        "IPC_LOCK",
+                                        "IPC_OWNER",
+                                        "SYS_MODULE",
+                                        "SYS_RAWIO",
+                                        "SYS_CHROOT",
+                                        "SYS_PTRACE",
+                                        "SYS_PACCT",
+                                        "SYS_ADMIN",
+                                        "SYS_BOOT",
+                                        "SYS_NICE",
+                                        "SYS_RESOURCE",
+                                        "SYS_TIME",
+                                        "SYS_TTY_CONFIG",
+                                        "MKNOD",
+                                        "LEASE",
+                                        "AUDIT_WRITE",
+                                        "AUDIT_CONTROL",
+                                        "SETFCAP",
+                                        "MAC_OVERRIDE",
+                                        "MAC_ADMIN",
+                                        "SYSLOG",
+                                        "WAKE_ALARM",
+                                        "BLOCK_SUSPEND",
+                                        "AUDIT_READ",
+                                        "PERFMON",
+                                        "BPF",
+                                        "CHECKPOINT_RESTORE"};
 static_assert(std::size(kNames) == CAP_CHECKPOINT_RESTORE + 1);
 
 constexpr CapabilitySet Bit(int capability) {
@@ -85,16 +104,14 @@ absl::StatusOr<NameList> ReadNames(const std::vector<std::string>& names) {
 
 absl::Status CheckAvailable(CapabilitySet asked, CapabilitySet ceiling) {
   if (CapabilitySet missing = asked & ~AllCapabilities(); missing != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("add capabilities ",
-                     absl::StrJoin(CapabilityNames(missing), ","),
-                     ": this kernel lacks them"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "add capabilities ", absl::StrJoin(CapabilityNames(missing), ","),
+        ": this kernel lacks them"));
   }
   if (CapabilitySet beyond = asked & ~ceiling; beyond != 0) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("add capabilities ",
-                     absl::StrJoin(CapabilityNames(beyond), ","),
-                     ": beyond the ceiling of the runtime handler"));
+    return absl::PermissionDeniedError(absl::StrCat(
+        "add capabilities ", absl::StrJoin(CapabilityNames(beyond), ","),
+        ": beyond the ceiling of the runtime handler"));
   }
   return absl::OkStatus();
 }

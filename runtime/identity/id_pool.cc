@@ -63,9 +63,8 @@ absl::StatusOr<std::optional<Range>> FindRange(const std::string& path,
     Range range;
     if (fields.size() != 3 || !absl::SimpleAtoi(fields[1], &range.first) ||
         !absl::SimpleAtoi(fields[2], &range.count)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("read ", path, ": entry of ", name,
-                       " is not name:start:count"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "read ", path, ": entry of ", name, " is not name:start:count"));
     }
     return range;
   }
@@ -82,8 +81,8 @@ absl::StatusOr<IdPool> ReadPool(const std::string& subuid_path,
   ASSIGN_OR_RETURN(const std::optional<Range> gids,
                    FindRange(subgid_path, name));
   if (!uids.has_value() && !gids.has_value()) {
-    return absl::NotFoundError(absl::StrCat(
-        "find ", name, ": neither in ", subuid_path, " nor ", subgid_path));
+    return absl::NotFoundError(absl::StrCat("find ", name, ": neither in ",
+                                            subuid_path, " nor ", subgid_path));
   }
   if (uids != gids) {
     return absl::InvalidArgumentError(
@@ -94,8 +93,8 @@ absl::StatusOr<IdPool> ReadPool(const std::string& subuid_path,
   // An id of the range must not be one that the host itself hands out.
   if (first < kSlotLength || first >= kIdLimit) {
     return absl::InvalidArgumentError(
-        absl::StrCat("read pool of ", name, ": start ", first,
-                     " is not in ", kSlotLength, "..", kIdLimit - 1));
+        absl::StrCat("read pool of ", name, ": start ", first, " is not in ",
+                     kSlotLength, "..", kIdLimit - 1));
   }
   const uint64_t count = std::min<uint64_t>(uids->count, kIdLimit - first);
   if (count < kSlotLength) {
@@ -118,8 +117,8 @@ absl::StatusOr<uint32_t> FindFreeSlot(const IdPool& pool,
     const uint64_t to =
         std::min<uint64_t>(uint64_t{extent.host_id} + extent.length, end);
     for (uint64_t id = from; id < to;
-         id = pool.first + ((id - pool.first) / kSlotLength + 1) *
-                               kSlotLength) {
+         id =
+             pool.first + ((id - pool.first) / kSlotLength + 1) * kSlotLength) {
       taken[(id - pool.first) / kSlotLength] = true;
     }
   }

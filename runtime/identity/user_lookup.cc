@@ -72,9 +72,8 @@ absl::Status ForEachLine(
     absl::string_view text, absl::string_view file, size_t least_fields,
     const std::function<bool(const std::vector<absl::string_view>&)>& visit) {
   if (text.size() > kMaxDatabase) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("read the image's ", file, ": larger than ",
-                     kMaxDatabase, " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "read the image's ", file, ": larger than ", kMaxDatabase, " bytes"));
   }
   while (!text.empty()) {
     const size_t end = text.find('\n');
@@ -184,9 +183,9 @@ absl::StatusOr<Found> FindUid(uint32_t uid, absl::string_view passwd) {
   Found found;
   found.uid = uid;
   ASSIGN_OR_RETURN(found.entry, FindEntry(passwd, [uid](const Entry& entry) {
-    absl::StatusOr<uint32_t> id = ParseId(entry.uid, "uid");
-    return id.ok() && *id == uid;
-  }));
+                     absl::StatusOr<uint32_t> id = ParseId(entry.uid, "uid");
+                     return id.ok() && *id == uid;
+                   }));
   return found;
 }
 
@@ -198,15 +197,15 @@ absl::StatusOr<Found> FindUser(absl::string_view user, absl::string_view field,
   }
   Found found;
   ASSIGN_OR_RETURN(found.entry, FindEntry(passwd, [user](const Entry& entry) {
-    return entry.name == user;
-  }));
+                     return entry.name == user;
+                   }));
   if (!found.entry.has_value()) {
     return absl::NotFoundError(
         absl::StrCat("find user \"", absl::CHexEscape(user),
                      "\": not in the image's passwd file"));
   }
-  ASSIGN_OR_RETURN(found.uid, ParseId(found.entry->uid,
-                                      "uid of the image's passwd file"));
+  ASSIGN_OR_RETURN(found.uid,
+                   ParseId(found.entry->uid, "uid of the image's passwd file"));
   return found;
 }
 
@@ -248,8 +247,7 @@ absl::Status CollectGroups(const UserRequest& request, const Found& found,
     RETURN_IF_ERROR(AddMemberships(database, found.entry->name, all));
   }
   for (int64_t group : request.supplemental_groups) {
-    ASSIGN_OR_RETURN(const uint32_t gid,
-                     BoundId(group, "supplemental_groups"));
+    ASSIGN_OR_RETURN(const uint32_t gid, BoundId(group, "supplemental_groups"));
     all.push_back(gid);
   }
   if (all.size() > kMaxGroups) {
@@ -276,8 +274,8 @@ absl::StatusOr<User> ResolveUser(const UserRequest& request,
     ASSIGN_OR_RETURN(found, FindUid(uid, database.passwd));
   } else if (!request.username.empty()) {
     RETURN_IF_ERROR(CheckName(request.username, "run_as_username"));
-    ASSIGN_OR_RETURN(found, FindUser(request.username, "run_as_username",
-                                     database.passwd));
+    ASSIGN_OR_RETURN(
+        found, FindUser(request.username, "run_as_username", database.passwd));
   } else {
     if (request.has_gid) {
       return Refuse("run_as_group", absl::StrCat(request.gid),
@@ -293,8 +291,8 @@ absl::StatusOr<User> ResolveUser(const UserRequest& request,
   }
   User user;
   user.uid = found.uid;
-  ASSIGN_OR_RETURN(user.gid, PrimaryGroup(request, found, image_group,
-                                          database.group));
+  ASSIGN_OR_RETURN(user.gid,
+                   PrimaryGroup(request, found, image_group, database.group));
   user.home = SafeHome(found);
   RETURN_IF_ERROR(CollectGroups(request, found, database.group, user));
   return user;

@@ -56,6 +56,7 @@ struct ImageUser {
   int64_t uid = 0;
   std::string username;
 };
+
 absl::StatusOr<ImageUser> ParseImageUser(absl::string_view user);
 
 }  // namespace caisson::identity

@@ -31,6 +31,7 @@ struct SuperBlock {
   uint32_t feature_incompat;
   uint8_t reserved[44];
 };
+
 static_assert(sizeof(SuperBlock) == 128);
 
 // Data layout of an inode, in bits 1 to 3 of its format.
@@ -56,6 +57,7 @@ struct Inode {
   uint32_t links;
   uint8_t reserved2[16];
 };
+
 static_assert(sizeof(Inode) == 64);
 
 struct DirectoryEntry {
@@ -64,6 +66,7 @@ struct DirectoryEntry {
   uint8_t type;
   uint8_t reserved;
 } __attribute__((packed));
+
 static_assert(sizeof(DirectoryEntry) == 12);
 
 inline constexpr uint64_t kXattrHeaderBytes = 12;
@@ -73,6 +76,7 @@ struct XattrEntry {
   uint8_t name_index;
   uint16_t value_length;
 } __attribute__((packed));
+
 static_assert(sizeof(XattrEntry) == 4);
 
 // Prefixes of xattr names that are stored as a number.

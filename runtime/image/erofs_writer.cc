@@ -71,8 +71,9 @@ std::string EncodeXattrs(const LayerInode& inode) {
     absl::StrAppend(&entries, rest, value);
     entries.resize(RoundUp(entries.size(), 4));
   }
-  return entries.empty() ? entries
-                         : std::string(erofs::kXattrHeaderBytes, '\0') + entries;
+  return entries.empty()
+             ? entries
+             : std::string(erofs::kXattrHeaderBytes, '\0') + entries;
 }
 
 // A name of a directory, with "." and "..".
@@ -88,9 +89,8 @@ std::vector<Name> NamesOf(const LayerNode& node, const LayerInode& parent) {
   for (const auto& [text, child] : node.children) {
     names.push_back({text, child->inode.get()});
   }
-  std::sort(names.begin(), names.end(), [](const Name& a, const Name& b) {
-    return a.text < b.text;
-  });
+  std::sort(names.begin(), names.end(),
+            [](const Name& a, const Name& b) { return a.text < b.text; });
   return names;
 }
 
@@ -138,7 +138,9 @@ class Metadata {
 
   void Place(LayerNode& node, LayerNode& parent);
   std::string EncodeInodes();
+
   const std::string& directory_blocks() const { return directory_blocks_; }
+
   uint64_t inodes() const { return placed_.size(); }
 
  private:
@@ -202,8 +204,8 @@ void Metadata::SplitDirectory(const Placed& placed) {
   inode.size = data.size();
   const uint64_t whole = WholeBytes(data.size());
   inode.first_block = next_block_;
-  next_block_ += static_cast<uint32_t>(RoundUp(whole, kBlockBytes) /
-                                       kBlockBytes);
+  next_block_ +=
+      static_cast<uint32_t>(RoundUp(whole, kBlockBytes) / kBlockBytes);
   inode.tail.assign(data.size() - whole, '\0');
 }
 
@@ -231,15 +233,13 @@ void Metadata::EncodeInode(const Placed& placed, std::string& out) {
     inode.tail = data.substr(whole);
   }
   erofs::Inode raw = {};
-  const auto layout = inode.tail.empty() ? erofs::Layout::kPlain
-                                         : erofs::Layout::kInline;
-  raw.format =
-      static_cast<uint16_t>(1 | (static_cast<uint16_t>(layout) << 1));
+  const auto layout =
+      inode.tail.empty() ? erofs::Layout::kPlain : erofs::Layout::kInline;
+  raw.format = static_cast<uint16_t>(1 | (static_cast<uint16_t>(layout) << 1));
   raw.xattr_count =
-      xattrs.empty()
-          ? uint16_t{0}
-          : static_cast<uint16_t>(
-                (xattrs.size() - erofs::kXattrHeaderBytes) / 4 + 1);
+      xattrs.empty() ? uint16_t{0}
+                     : static_cast<uint16_t>(
+                           (xattrs.size() - erofs::kXattrHeaderBytes) / 4 + 1);
   raw.mode = static_cast<uint16_t>(inode.mode);
   raw.size = inode.size;
   raw.block_or_device = S_ISCHR(inode.mode) || S_ISBLK(inode.mode)
@@ -279,8 +279,8 @@ uint32_t ErofsWriter::next_block() const {
 absl::Status ErofsWriter::FlushBuffer() {
   absl::string_view left = buffer_;
   while (!left.empty()) {
-    const ssize_t written = pwrite(fd_, left.data(), left.size(),
-                                   static_cast<off_t>(offset_));
+    const ssize_t written =
+        pwrite(fd_, left.data(), left.size(), static_cast<off_t>(offset_));
     if (written < 0 && errno == EINTR) {
       continue;
     }

@@ -26,8 +26,7 @@ class ErofsWriter {
   absl::Status Append(absl::string_view data);
   // Ends the file whose data was appended: a short rest behind the last whole
   // block becomes the tail of `inode`; its size and first block are set.
-  absl::Status EndFile(uint32_t first_block, uint64_t size,
-                       LayerInode& inode);
+  absl::Status EndFile(uint32_t first_block, uint64_t size, LayerInode& inode);
 
   // Writes metadata and superblock.  Returns the image's size in bytes, a
   // multiple of the block size.  Consumes the tree's data.

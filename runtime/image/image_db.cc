@@ -56,15 +56,15 @@ absl::Status CheckSoundness(sqlite3* db) {
 }
 
 absl::Status CheckVersion(sqlite3* db) {
-  SqliteStatement select(
-      db, "SELECT (SELECT * FROM pragma_user_version),"
-          " (SELECT count(*) FROM sqlite_schema)");
+  SqliteStatement select(db,
+                         "SELECT (SELECT * FROM pragma_user_version),"
+                         " (SELECT count(*) FROM sqlite_schema)");
   ASSIGN_OR_RETURN(const bool row, select.Step());
   const int64_t version = row ? select.Number(0) : 0;
   const bool fresh = row && select.Number(1) == 0;
   if (version != kVersion && !fresh) {
-    return absl::DataLossError(absl::StrCat(
-        "check image records: version ", version, ", not ", kVersion));
+    return absl::DataLossError(absl::StrCat("check image records: version ",
+                                            version, ", not ", kVersion));
   }
   return absl::OkStatus();
 }
@@ -106,8 +106,7 @@ absl::Status SetFileAside(const std::string& path) {
   return absl::OkStatus();
 }
 
-void BindUserFile(SqliteStatement& statement, int first,
-                  const UserFile& file) {
+void BindUserFile(SqliteStatement& statement, int first, const UserFile& file) {
   if (file.content.has_value()) {
     statement.BindBytes(first, *file.content);
   }
@@ -138,7 +137,9 @@ absl::StatusOr<std::unique_ptr<ImageDb>> ImageDb::Open(
   return std::unique_ptr<ImageDb>(new ImageDb(*db));
 }
 
-ImageDb::~ImageDb() { sqlite3_close(db_); }
+ImageDb::~ImageDb() {
+  sqlite3_close(db_);
+}
 
 absl::StatusOr<std::vector<ImageRecord>> ImageDb::ListImages() {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -161,8 +162,8 @@ absl::StatusOr<std::vector<ImageRecord>> ImageDb::ListImages() {
 }
 
 absl::Status ImageDb::PutImage(const ImageRecord& image) {
-  SqliteStatement put(
-      db_, "INSERT OR REPLACE INTO images VALUES(?, ?, ?, ?, ?, ?)");
+  SqliteStatement put(db_,
+                      "INSERT OR REPLACE INTO images VALUES(?, ?, ?, ?, ?, ?)");
   put.BindBytes(0, image.id);
   put.BindBytes(1, Join(image.repo_tags));
   put.BindBytes(2, Join(image.repo_digests));
@@ -212,8 +213,8 @@ absl::Status ImageDb::SetImageAside(const std::string& id,
 
 absl::StatusOr<std::vector<LayerRecord>> ImageDb::ListLayers() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  SqliteStatement select(
-      db_, "SELECT diff_id, file_bytes, highest_id FROM layers");
+  SqliteStatement select(db_,
+                         "SELECT diff_id, file_bytes, highest_id FROM layers");
   std::vector<LayerRecord> layers;
   for (;;) {
     ASSIGN_OR_RETURN(const bool row, select.Step());

@@ -39,8 +39,7 @@ class ImageDb {
  public:
   // Opens or makes the file.  One that isn't a sound database is set aside
   // with a log line, and a new one made.
-  static absl::StatusOr<std::unique_ptr<ImageDb>> Open(
-      const std::string& path);
+  static absl::StatusOr<std::unique_ptr<ImageDb>> Open(const std::string& path);
   ImageDb(const ImageDb&) = delete;
   ImageDb& operator=(const ImageDb&) = delete;
   ~ImageDb();

@@ -59,7 +59,9 @@ class DiskImageStore : public ImageStore {
       const std::string& image_id) const override;
   absl::StatusOr<std::vector<std::string>> MountLayers(
       const std::string& image_id) override;
+
   absl::Status UnmountAll() override { return layers_->UnmountAll(); }
+
   void Hold(const std::string& image_id) override;
   void Release(const std::string& image_id) override;
   absl::StatusOr<FsUsage> Usage() const override;
@@ -109,8 +111,8 @@ absl::Status DiskImageStore::Load() {
     return ErrnoError("create", options_.root);
   }
   ASSIGN_OR_RETURN(db_, ImageDb::Open(options_.root + "/images.db"));
-  ASSIGN_OR_RETURN(
-      layers_, LayerStore::Open(options_.root, options_.mount_dir, *db_));
+  ASSIGN_OR_RETURN(layers_,
+                   LayerStore::Open(options_.root, options_.mount_dir, *db_));
   ASSIGN_OR_RETURN(const std::vector<ImageRecord> records, db_->ListImages());
   for (const ImageRecord& record : records) {
     const absl::Status loaded = LoadImage(record);
@@ -158,8 +160,7 @@ absl::StatusOr<DiskImageStore::Entry> DiskImageStore::MakeEntry(
     if (counted.insert(diff_id).second) {
       image.size += layers_->FileBytes(diff_id);
     }
-    image.highest_id =
-        std::max(image.highest_id, layers_->HighestId(diff_id));
+    image.highest_id = std::max(image.highest_id, layers_->HighestId(diff_id));
   }
   return entry;
 }
@@ -220,8 +221,8 @@ absl::StatusOr<std::string> DiskImageStore::Fetch(
   return Record(reference, pulled);
 }
 
-absl::StatusOr<std::string> DiskImageStore::Record(
-    const Reference& reference, const PulledImage& pulled) {
+absl::StatusOr<std::string> DiskImageStore::Record(const Reference& reference,
+                                                   const PulledImage& pulled) {
   ASSIGN_OR_RETURN(Entry entry, MakeEntry(pulled.id, pulled.config));
   ASSIGN_OR_RETURN(entry.users, MergeUsers(entry.image.layers));
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -298,8 +299,8 @@ absl::StatusOr<Image> DiskImageStore::Find(absl::string_view reference) const {
   const std::lock_guard<std::mutex> lock(mutex_);
   // A whole id goes before a name that looks like one, a prefix after it.
   const Entry* found = nullptr;
-  if (IsSha256Digest(absl::StrCat(
-          "sha256:", absl::StripPrefix(reference, "sha256:")))) {
+  if (IsSha256Digest(
+          absl::StrCat("sha256:", absl::StripPrefix(reference, "sha256:")))) {
     found = FindPrefix(reference);
   }
   if (found == nullptr) {

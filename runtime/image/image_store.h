@@ -15,10 +15,10 @@ namespace caisson::image {
 // What a client calls an image, taken apart and filled in: "busybox" is
 // registry docker.io, repository library/busybox, tag latest.
 struct Reference {
-  std::string registry;    // host[:port]
+  std::string registry;  // host[:port]
   std::string repository;
-  std::string tag;         // empty when only a digest is given
-  std::string digest;      // "sha256:..."; empty without
+  std::string tag;     // empty when only a digest is given
+  std::string digest;  // "sha256:..."; empty without
 
   // "registry/repository:tag" / "registry/repository@digest".
   std::string Name() const;
@@ -71,8 +71,9 @@ struct FsUsage {
 class ImageStore {
  public:
   struct Options {
-    std::string root;           // durable: images.db, layers/
-    std::string mount_dir;      // where layers are mounted, e.g. /run/caisson/layers
+    std::string root;  // durable: images.db, layers/
+    std::string
+        mount_dir;  // where layers are mounted, e.g. /run/caisson/layers
     std::string hosts_dir;      // registry configuration: DIR/HOST/hosts.toml
     std::string puller_binary;  // path of caisson-puller
     uint32_t puller_uid = 65534;

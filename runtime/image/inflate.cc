@@ -89,8 +89,10 @@ class Zstd : public ByteSource {
  public:
   explicit Zstd(ByteSource& source)
       : source_(source), input_(kInputBytes), stream_(ZSTD_createDStream()) {}
+
   Zstd(const Zstd&) = delete;
   Zstd& operator=(const Zstd&) = delete;
+
   ~Zstd() override { ZSTD_freeDStream(stream_); }
 
   absl::StatusOr<size_t> Read(char* buffer, size_t size) override;

@@ -55,6 +55,7 @@ class HashedStream {
 
   // The first failure of the source, which the parser can't tell.
   const absl::Status& status() const { return status_; }
+
   std::string Digest() { return hash_.Digest(); }
 
  private:
@@ -97,8 +98,8 @@ class Converter {
   absl::Status AddFile(absl::string_view path, archive_entry* entry,
                        std::shared_ptr<LayerInode> inode);
   absl::Status WriteZeros(uint64_t count);
-  absl::StatusOr<std::shared_ptr<LayerInode>> MakeInode(
-      archive_entry* entry, absl::string_view path);
+  absl::StatusOr<std::shared_ptr<LayerInode>> MakeInode(archive_entry* entry,
+                                                        absl::string_view path);
   absl::Status KeepXattrs(archive_entry* entry, LayerInode& inode,
                           absl::string_view path);
   absl::Status ArchiveFailure(absl::string_view path);
@@ -203,8 +204,8 @@ absl::StatusOr<std::shared_ptr<LayerInode>> Converter::MakeInode(
   const int64_t gid = archive_entry_gid(entry);
   if (uid < 0 || gid < 0 || uid >= kIdLimit || gid >= kIdLimit) {
     return absl::InvalidArgumentError(
-        absl::StrCat("read layer entry ", absl::CHexEscape(path),
-                     ": owner ", uid, ":", gid, " is out of range"));
+        absl::StrCat("read layer entry ", absl::CHexEscape(path), ": owner ",
+                     uid, ":", gid, " is out of range"));
   }
   inode->uid = static_cast<uint32_t>(uid);
   inode->gid = static_cast<uint32_t>(gid);
@@ -258,8 +259,8 @@ absl::Status Converter::AddHardLink(absl::string_view path,
 absl::Status Converter::WriteZeros(uint64_t count) {
   static const std::string* const zeros = new std::string(65536, '\0');
   while (count > 0) {
-    const size_t part = static_cast<size_t>(
-        std::min<uint64_t>(count, zeros->size()));
+    const size_t part =
+        static_cast<size_t>(std::min<uint64_t>(count, zeros->size()));
     RETURN_IF_ERROR(writer_.Append(absl::string_view(zeros->data(), part)));
     count -= part;
   }
@@ -306,8 +307,8 @@ absl::Status Converter::AddFile(absl::string_view path, archive_entry* entry,
     done = static_cast<uint64_t>(offset) + length;
   }
   RETURN_IF_ERROR(WriteZeros(static_cast<uint64_t>(size) - done));
-  RETURN_IF_ERROR(writer_.EndFile(first_block, static_cast<uint64_t>(size),
-                                  *inode));
+  RETURN_IF_ERROR(
+      writer_.EndFile(first_block, static_cast<uint64_t>(size), *inode));
   return tree_.Put(path, std::move(inode)).status();
 }
 
@@ -381,8 +382,8 @@ UserFile Converter::FindUserFile(absl::string_view name) {
     return file;
   }
   // Hidden with its directory.
-  file.removed = !(*etc)->is_directory() ||
-                 (*etc)->inode->xattrs.contains(kOpaqueXattr);
+  file.removed =
+      !(*etc)->is_directory() || (*etc)->inode->xattrs.contains(kOpaqueXattr);
   const absl::StatusOr<LayerNode*> node =
       tree_.Find(absl::StrCat("etc/", name));
   if (!node.ok()) {

@@ -15,7 +15,7 @@ namespace caisson::image {
 struct ConvertLimits {
   uint64_t max_bytes = uint64_t{64} << 30;  // of the tar stream
   uint64_t max_entries = 4000000;
-  size_t max_xattr_bytes = 65536;  // of one file
+  size_t max_xattr_bytes = 65536;            // of one file
   size_t max_user_database_bytes = 1 << 20;  // of /etc/passwd, /etc/group
 };
 
@@ -28,7 +28,7 @@ struct UserFile {
 };
 
 struct LayerResult {
-  std::string diff_id;   // "sha256:..." of the tar stream
+  std::string diff_id;  // "sha256:..." of the tar stream
   uint64_t file_bytes = 0;
   uint64_t entries = 0;
   uint32_t highest_id = 0;  // of users and groups

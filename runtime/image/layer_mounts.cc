@@ -28,8 +28,8 @@ absl::StatusOr<UniqueFd> OpenMountPoint(const std::string& directory,
       return ErrnoError("create", each);
     }
   }
-  UniqueFd fd(open(path.c_str(),
-                   O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(
+      open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.ok()) {
     return ErrnoError("open", path);
   }
@@ -108,8 +108,7 @@ absl::Status LayerMounts::UnmountOthers(const std::set<std::string>& keep) {
   const std::unique_ptr<DIR, int (*)(DIR*)> list(opendir(directory_.c_str()),
                                                  &closedir);
   if (list == nullptr) {
-    return errno == ENOENT ? absl::OkStatus()
-                           : ErrnoError("list", directory_);
+    return errno == ENOENT ? absl::OkStatus() : ErrnoError("list", directory_);
   }
   std::vector<std::string> names;
   while (const dirent* entry = readdir(list.get())) {

@@ -102,8 +102,7 @@ absl::Status LayerStore::LoadRecords() {
     }
     layers_[record.diff_id] = {
         State::kPresent, 0, record.file_bytes,
-        static_cast<uint64_t>(file.st_blocks) * kStatBlock,
-        record.highest_id};
+        static_cast<uint64_t>(file.st_blocks) * kStatBlock, record.highest_id};
   }
   return absl::OkStatus();
 }
@@ -193,8 +192,8 @@ LayerStore::Claim LayerStore::ClaimFetch(const std::string& diff_id) {
 absl::StatusOr<UniqueFd> LayerStore::Stage(const std::string& diff_id) {
   const std::string path = StagingPath(diff_id);
   RETURN_IF_ERROR(RemoveFile(path));
-  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-                     0600));
+  UniqueFd file(
+      open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file.ok()) {
     return ErrnoError("create", path);
   }
@@ -208,9 +207,9 @@ absl::Status LayerStore::Commit(const LayerRecord& layer) {
     return ErrnoError("examine", staged);
   }
   if (static_cast<uint64_t>(file.st_size) != layer.file_bytes) {
-    return absl::DataLossError(
-        absl::StrCat("commit layer ", layer.diff_id, ": ", file.st_size,
-                     " bytes, not ", layer.file_bytes));
+    return absl::DataLossError(absl::StrCat("commit layer ", layer.diff_id,
+                                            ": ", file.st_size, " bytes, not ",
+                                            layer.file_bytes));
   }
   // A power cut may lose the layer, and never damages one.
   RETURN_IF_ERROR(Sync(staged));
@@ -245,8 +244,8 @@ void LayerStore::EndFetch(const std::string& diff_id, State state) {
 
 bool LayerStore::Wait(const std::string& diff_id) {
   std::unique_lock<std::mutex> lock(mutex_);
-  fetched_.wait(
-      lock, [&] { return layers_[diff_id].state != State::kFetching; });
+  fetched_.wait(lock,
+                [&] { return layers_[diff_id].state != State::kFetching; });
   return layers_[diff_id].state == State::kPresent;
 }
 
@@ -276,7 +275,9 @@ absl::StatusOr<std::string> LayerStore::Mount(const std::string& diff_id) {
   return mounts_.Mount(NameOf(diff_id), FilePath(diff_id));
 }
 
-absl::Status LayerStore::UnmountAll() { return mounts_.UnmountOthers({}); }
+absl::Status LayerStore::UnmountAll() {
+  return mounts_.UnmountOthers({});
+}
 
 std::pair<uint64_t, uint64_t> LayerStore::Usage() const {
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -70,8 +70,7 @@ class LayerStore {
     uint32_t highest_id = 0;
   };
 
-  LayerStore(const std::string& root, const std::string& mount_dir,
-             ImageDb& db)
+  LayerStore(const std::string& root, const std::string& mount_dir, ImageDb& db)
       : directory_(root + "/layers"), mounts_(mount_dir), db_(db) {}
 
   absl::Status MakeDirectories();

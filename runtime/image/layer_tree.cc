@@ -25,9 +25,13 @@ absl::Status Refuse(absl::string_view path, absl::string_view why) {
 
 }  // namespace
 
-bool LayerNode::is_directory() const { return S_ISDIR(inode->mode); }
+bool LayerNode::is_directory() const {
+  return S_ISDIR(inode->mode);
+}
 
-LayerTree::LayerTree() { root_.inode = NewDirectory(); }
+LayerTree::LayerTree() {
+  root_.inode = NewDirectory();
+}
 
 absl::StatusOr<std::vector<std::string>> LayerTree::Split(
     absl::string_view path) {

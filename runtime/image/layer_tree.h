@@ -65,8 +65,7 @@ class LayerTree {
   LayerNode& root() { return root_; }
 
  private:
-  static absl::StatusOr<std::vector<std::string>> Split(
-      absl::string_view path);
+  static absl::StatusOr<std::vector<std::string>> Split(absl::string_view path);
 
   LayerNode root_;
 };

@@ -97,9 +97,8 @@ absl::Status CheckPlatform(const json::Value& config) {
                    json::GetString(config, "architecture"));
   if ((!os.empty() && os != "linux") ||
       (!architecture.empty() && architecture != kArchitecture)) {
-    return Bad("image config", absl::StrCat("it is for ", os, "/",
-                                            architecture, ", not linux/",
-                                            kArchitecture));
+    return Bad("image config", absl::StrCat("it is for ", os, "/", architecture,
+                                            ", not linux/", kArchitecture));
   }
   return absl::OkStatus();
 }

@@ -40,10 +40,8 @@ absl::StatusOr<v1::PullRequest> MakeRequest(const ImageStore::Options& options,
   }
   request.mutable_credentials()->set_username(credentials.username);
   request.mutable_credentials()->set_password(credentials.password);
-  request.mutable_credentials()->set_identity_token(
-      credentials.identity_token);
-  request.mutable_credentials()->set_registry_token(
-      credentials.registry_token);
+  request.mutable_credentials()->set_identity_token(credentials.identity_token);
+  request.mutable_credentials()->set_registry_token(credentials.registry_token);
   request.set_parallel_layers(
       static_cast<uint32_t>(std::max(options.parallel_layers, 1)));
   request.set_uid(options.puller_uid);
@@ -90,8 +88,8 @@ void PullOperation::AbandonClaimed() {
   fetched_.clear();
 }
 
-absl::StatusOr<PulledImage> PullOperation::Run(
-    const Reference& reference, const Credentials& credentials) {
+absl::StatusOr<PulledImage> PullOperation::Run(const Reference& reference,
+                                               const Credentials& credentials) {
   ASSIGN_OR_RETURN(const v1::PullRequest request,
                    MakeRequest(options_, reference, credentials));
   for (int i = 0; i < kMaxAttempts; ++i) {
@@ -117,8 +115,7 @@ absl::StatusOr<PulledImage> PullOperation::Run(
 absl::Status PullOperation::Attempt(const v1::PullRequest& request) {
   ASSIGN_OR_RETURN(PullerProcess process,
                    PullerProcess::Start(options_.puller_binary));
-  RETURN_IF_ERROR(
-      SendFrame(process.socket(), request.SerializeAsString(), {}));
+  RETURN_IF_ERROR(SendFrame(process.socket(), request.SerializeAsString(), {}));
   RETURN_IF_ERROR(Converse(process.socket(), request));
   // Once it is gone nobody can write to the layers: only now they are sealed.
   process.Stop();
@@ -130,8 +127,8 @@ absl::Status PullOperation::Converse(int socket,
   for (;;) {
     absl::StatusOr<Frame> frame = ReceiveFrame(socket);
     if (!frame.ok()) {
-      return Protocol(absl::StrCat("it ended early: ",
-                                   frame.status().message()));
+      return Protocol(
+          absl::StrCat("it ended early: ", frame.status().message()));
     }
     v1::FromPuller message;
     if (!message.ParseFromString(frame->bytes)) {

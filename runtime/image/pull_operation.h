@@ -27,6 +27,7 @@ class PullOperation {
   // Both are borrowed.
   PullOperation(const ImageStore::Options& options, LayerStore& layers)
       : options_(options), layers_(layers) {}
+
   PullOperation(const PullOperation&) = delete;
   PullOperation& operator=(const PullOperation&) = delete;
   ~PullOperation();
@@ -36,8 +37,7 @@ class PullOperation {
 
  private:
   absl::Status Attempt(const puller::v1::PullRequest& request);
-  absl::Status Converse(int socket,
-                        const puller::v1::PullRequest& request);
+  absl::Status Converse(int socket, const puller::v1::PullRequest& request);
   absl::Status OnResolved(const puller::v1::Resolved& resolved,
                           const std::string& wanted);
   absl::Status OnOpenLayer(int socket, const std::string& diff_id);

@@ -33,8 +33,8 @@ class SpawnSettings {
     posix_spawnattr_setsigmask(&attributes_, &signals);
     sigfillset(&signals);
     posix_spawnattr_setsigdefault(&attributes_, &signals);
-    posix_spawnattr_setflags(
-        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes_,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
 
   SpawnSettings(const SpawnSettings&) = delete;
@@ -46,6 +46,7 @@ class SpawnSettings {
   }
 
   const posix_spawn_file_actions_t* actions() const { return &actions_; }
+
   const posix_spawnattr_t* attributes() const { return &attributes_; }
 
  private:
@@ -72,8 +73,7 @@ absl::StatusOr<PullerProcess> PullerProcess::Start(const std::string& binary) {
   errno = posix_spawn(&pid, binary.c_str(), settings.actions(),
                       settings.attributes(), arguments, environment);
   if (errno != 0) {
-    return absl::InternalError(
-        ErrnoError("start", binary).message());
+    return absl::InternalError(ErrnoError("start", binary).message());
   }
   return PullerProcess(pid, std::move(ours));
 }

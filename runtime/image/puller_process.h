@@ -17,6 +17,7 @@ class PullerProcess {
   static absl::StatusOr<PullerProcess> Start(const std::string& binary);
   PullerProcess(PullerProcess&& other) noexcept;
   PullerProcess& operator=(PullerProcess&&) = delete;
+
   ~PullerProcess() { Stop(); }
 
   int socket() const { return socket_.get(); }

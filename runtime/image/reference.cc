@@ -18,12 +18,13 @@ constexpr size_t kMaxRepository = 255;
 constexpr size_t kMaxTag = 128;
 
 absl::Status Refuse(absl::string_view text, absl::string_view why) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("parse image reference \"", text.substr(0, kMaxReference),
-                   "\": ", why));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "parse image reference \"", text.substr(0, kMaxReference), "\": ", why));
 }
 
-bool IsLower(char c) { return absl::ascii_islower(c) || absl::ascii_isdigit(c); }
+bool IsLower(char c) {
+  return absl::ascii_islower(c) || absl::ascii_isdigit(c);
+}
 
 // Components of lower-case letters and digits, with ., _, - in between.
 bool IsRepository(absl::string_view text) {
@@ -55,11 +56,10 @@ bool IsTag(absl::string_view text) {
 }
 
 bool IsHost(absl::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == ':' ||
-                  c == '[' || c == ']';
-         });
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == ':' ||
+           c == '[' || c == ']';
+  });
 }
 
 // The first component is a registry when it looks like a host's name.
@@ -106,8 +106,7 @@ absl::StatusOr<Reference> ParseReference(absl::string_view text) {
     reference.tag = "latest";
   }
   reference.repository = std::string(rest);
-  if (reference.registry == kDefaultRegistry &&
-      !absl::StrContains(rest, '/')) {
+  if (reference.registry == kDefaultRegistry && !absl::StrContains(rest, '/')) {
     reference.repository = absl::StrCat("library/", rest);
   }
   if (!IsHost(reference.registry) || !IsRepository(reference.repository)) {

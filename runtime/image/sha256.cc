@@ -22,7 +22,9 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   EVP_DigestInit_ex(Context(context_), EVP_sha256(), nullptr);
 }
 
-Sha256::~Sha256() { EVP_MD_CTX_free(Context(context_)); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(Context(context_));
+}
 
 void Sha256::Update(absl::string_view bytes) {
   EVP_DigestUpdate(Context(context_), bytes.data(), bytes.size());

@@ -40,8 +40,8 @@ void SqliteStatement::BindBytes(int parameter, absl::string_view value) {
   if (failed_ == SQLITE_OK) {
     // A null pointer would bind NULL, which is not the empty value.
     const char* data = value.data() == nullptr ? "" : value.data();
-    failed_ = sqlite3_bind_blob64(statement_, parameter + 1, data,
-                                  value.size(), SQLITE_TRANSIENT);
+    failed_ = sqlite3_bind_blob64(statement_, parameter + 1, data, value.size(),
+                                  SQLITE_TRANSIENT);
   }
 }
 
@@ -59,7 +59,9 @@ absl::StatusOr<bool> SqliteStatement::Step() {
   return SqliteError(db_, "access");
 }
 
-absl::Status SqliteStatement::Run() { return Step().status(); }
+absl::Status SqliteStatement::Run() {
+  return Step().status();
+}
 
 int64_t SqliteStatement::Number(int column) {
   return sqlite3_column_int64(statement_, column);

@@ -22,6 +22,7 @@ class SqliteStatement {
   SqliteStatement(sqlite3* db, const char* sql);
   SqliteStatement(const SqliteStatement&) = delete;
   SqliteStatement& operator=(const SqliteStatement&) = delete;
+
   ~SqliteStatement() { sqlite3_finalize(statement_); }
 
   void BindNumber(int parameter, int64_t value);

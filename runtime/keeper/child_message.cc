@@ -3,8 +3,8 @@
 #include <string>
 #include <utility>
 
-#include "runtime/base/status.h"
 #include "runtime/base/frame.h"
+#include "runtime/base/status.h"
 
 namespace caisson::keeper {
 

@@ -40,7 +40,7 @@ struct Container {
   UniqueFd terminal;
   std::unique_ptr<LogWriter> log;
 
-  int64_t started_at = 0;   // nanoseconds since the epoch
+  int64_t started_at = 0;  // nanoseconds since the epoch
   int64_t finished_at = 0;
   int exit_code = 0;
 };
@@ -51,9 +51,8 @@ class RequestFds {
   explicit RequestFds(std::vector<UniqueFd> fds) : fds_(std::move(fds)) {}
 
   int Borrow(uint32_t position) const {
-    return position == 0 || position > fds_.size()
-               ? -1
-               : fds_[position - 1].get();
+    return position == 0 || position > fds_.size() ? -1
+                                                   : fds_[position - 1].get();
   }
 
   UniqueFd Take(uint32_t position) {
@@ -108,8 +107,7 @@ struct Exec {
 absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
                                               RequestFds& fds, const Pod& pod,
                                               const Container& container,
-                                              EventLoop& loop,
-                                              StepTimes& times,
+                                              EventLoop& loop, StepTimes& times,
                                               std::string& failed);
 
 // What a child reports until it is ready or fails.

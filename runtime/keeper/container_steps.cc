@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/container.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {
@@ -31,13 +31,11 @@ absl::Status CheckPlan(CreateContext& context) {
   context.container = std::make_unique<Container>();
   Container& container = *context.container;
   container.id = context.plan.container_id();
-  container.owner.uid =
-      HostId(context.pod.uids, context.plan.process().uid());
-  container.owner.gid =
-      HostId(context.pod.gids, context.plan.process().gid());
+  container.owner.uid = HostId(context.pod.uids, context.plan.process().uid());
+  container.owner.gid = HostId(context.pod.gids, context.plan.process().gid());
   container.wants_seccomp = !context.plan.process().seccomp_program().empty();
-  container.log = std::make_unique<LogWriter>(
-      context.fds.Take(context.plan.log_fd()));
+  container.log =
+      std::make_unique<LogWriter>(context.fds.Take(context.plan.log_fd()));
   return absl::OkStatus();
 }
 
@@ -61,8 +59,7 @@ absl::Status OpenOutput(const Container& container, UniqueFd& mine,
                         UniqueFd& theirs) {
   RETURN_IF_ERROR(MakePipe(container, mine, theirs));
   // Smaller ones do as well, only slower.
-  [[maybe_unused]] const int size =
-      fcntl(mine.get(), F_SETPIPE_SZ, kPipeBytes);
+  [[maybe_unused]] const int size = fcntl(mine.get(), F_SETPIPE_SZ, kPipeBytes);
   if (fcntl(mine.get(), F_SETFL, O_NONBLOCK) != 0) {
     return ErrnoError("set", "pipe non-blocking");
   }
@@ -123,8 +120,7 @@ absl::Status AwaitReady(CreateContext& context) {
   Container& container = *context.container;
   ChildReport report;
   absl::Status status =
-      AwaitReport(container.channel.get(), context.loop, report,
-                  context.failed,
+      AwaitReport(container.channel.get(), context.loop, report, context.failed,
                   absl::AbortedError("the child ended without a word (killed, "
                                      "or out of memory)"));
   container.pid = report.init_pid;
@@ -156,8 +152,7 @@ absl::Status SetOomScore(CreateContext& context) {
   if (!file.ok()) {
     return ErrnoError("open", path);
   }
-  const std::string text =
-      absl::StrCat(context.plan.process().oom_score_adj());
+  const std::string text = absl::StrCat(context.plan.process().oom_score_adj());
   // EACCES: lower than ours needs CAP_SYS_RESOURCE, which not every machine
   // gives us; a pod is not refused for it.
   if (write(file.get(), text.data(), text.size()) < 0 && errno != EACCES) {

@@ -37,9 +37,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
 }
 
 absl::Status EventLoop::Add(int fd, Class event_class, Callback callback) {
-  RETURN_IF_ERROR(AddTo(event_class == Class::kBackground ? background_.get()
-                                                          : requests_.get(),
-                        fd));
+  RETURN_IF_ERROR(AddTo(
+      event_class == Class::kBackground ? background_.get() : requests_.get(),
+      fd));
   callbacks_[fd] = std::move(callback);
   return absl::OkStatus();
 }

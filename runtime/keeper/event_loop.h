@@ -28,6 +28,7 @@ class EventLoop {
 
   // Runs until Stop().
   absl::Status Run();
+
   void Stop() { stopped_ = true; }
 
   // Runs background work until `fd` is readable or hung up.
@@ -38,7 +39,7 @@ class EventLoop {
 
   absl::Status Dispatch(int epoll);
 
-  UniqueFd requests_;    // holds background_ too
+  UniqueFd requests_;  // holds background_ too
   UniqueFd background_;
   std::map<int, Callback> callbacks_;
   bool stopped_ = false;

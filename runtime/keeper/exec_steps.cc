@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "runtime/base/status.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/container.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {
@@ -92,8 +92,8 @@ absl::Status ForkExec(ExecContext& context) {
 absl::Status AwaitProgram(ExecContext& context) {
   ChildReport report;
   // execve closes the child's end of the channel: no news is good news.
-  absl::Status status = AwaitReport(context.channel.get(), context.loop,
-                                    report, context.failed, absl::OkStatus());
+  absl::Status status = AwaitReport(context.channel.get(), context.loop, report,
+                                    context.failed, absl::OkStatus());
   context.exec->pid = report.init_pid;
   context.exec->pidfd = std::move(report.init);
   RETURN_IF_ERROR(status);
@@ -125,12 +125,13 @@ StepNames ExecStepNames() {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Exec>> RunExec(
-    const v1::ExecPlan& plan, RequestFds& fds, const Pod& pod,
-    const Container& container, EventLoop& loop, StepTimes& times,
-    std::string& failed) {
-  ExecContext context{plan, fds, pod, container, loop, times, failed,
-                      {},   {},  {},  {},        {}};
+absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
+                                              RequestFds& fds, const Pod& pod,
+                                              const Container& container,
+                                              EventLoop& loop, StepTimes& times,
+                                              std::string& failed) {
+  ExecContext context{plan,   fds, pod, container, loop, times,
+                      failed, {},  {},  {},        {},   {}};
   absl::Status status = RunSteps<ExecContext>(kExecTable, context);
   if (!status.ok()) {
     KillAndReap(context.stage);

@@ -14,7 +14,9 @@ void Fault::Set(std::string step, int error_number) {
   error_number_ = error_number;
 }
 
-void Fault::Clear() { step_.clear(); }
+void Fault::Clear() {
+  step_.clear();
+}
 
 absl::Status Fault::Check(absl::string_view step) const {
   if (step_.empty() || step != step_) {

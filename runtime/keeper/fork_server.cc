@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/frame.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/host_mounts.h"
 #include "runtime/keeper/supervisor.h"
-#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {
@@ -84,8 +84,7 @@ absl::Status ServeForks(int socket, bool allow_faults) {
     if (frame->fds.size() != 1) {
       return absl::InvalidArgumentError("fork keeper: no socket");
     }
-    RETURN_IF_ERROR(
-        ForkKeeper(std::move(frame->fds[0]), socket, allow_faults));
+    RETURN_IF_ERROR(ForkKeeper(std::move(frame->fds[0]), socket, allow_faults));
   }
 }
 

@@ -18,8 +18,7 @@ UniqueFd& Held() {
 
 absl::Status HoldHostMounts() {
   Held().reset(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  return Held().ok() ? absl::OkStatus()
-                     : ErrnoError("open", "mount namespace");
+  return Held().ok() ? absl::OkStatus() : ErrnoError("open", "mount namespace");
 }
 
 absl::Status EnterHostMounts() {

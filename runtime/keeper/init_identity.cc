@@ -14,9 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "runtime/base/status.h"
+#include "runtime/keeper/child.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/path.h"
-#include "runtime/keeper/child.h"
 
 namespace caisson::keeper::steps {
 namespace {
@@ -196,10 +196,8 @@ absl::Status ReadIdMaps(ChildContext& context) {
     return absl::OkStatus();
   }
   v1::ReadBack& read = context.read_back;
-  RETURN_IF_ERROR(
-      ReadMap(context.proc.get(), "uid_map", *read.mutable_uids()));
-  RETURN_IF_ERROR(
-      ReadMap(context.proc.get(), "gid_map", *read.mutable_gids()));
+  RETURN_IF_ERROR(ReadMap(context.proc.get(), "uid_map", *read.mutable_uids()));
+  RETURN_IF_ERROR(ReadMap(context.proc.get(), "gid_map", *read.mutable_gids()));
   if (!SameMaps(read.uids(), context.pod.uids) ||
       !SameMaps(read.gids(), context.pod.gids)) {
     return Differs("id maps");

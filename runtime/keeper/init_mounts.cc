@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/mount_api.h"
-#include "runtime/kernel/path.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/host_mounts.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/path.h"
 #include "runtime/mount/hide.h"
 #include "runtime/mount/source.h"
 #include "runtime/rootfs/overlay.h"
@@ -95,8 +95,7 @@ absl::Status MountProc(ChildContext& context) {
     // A pid namespace that isn't the pod's: no instance of our own.
     ASSIGN_OR_RETURN(UniqueFd target,
                      kernel::MakeRealDirectory(context.root.get(), "proc", {}));
-    ASSIGN_OR_RETURN(context.proc,
-                     kernel::CloneTree(AT_FDCWD, "/proc", true));
+    ASSIGN_OR_RETURN(context.proc, kernel::CloneTree(AT_FDCWD, "/proc", true));
     return kernel::AttachMount(context.proc.get(), target.get());
   }
   ASSIGN_OR_RETURN(kernel::NewFilesystem proc,
@@ -179,9 +178,9 @@ absl::Status MountRoot(ChildContext& context) {
   RETURN_IF_ERROR(kernel::AttachMount(root.get(), target.get()));
   context.root = std::move(root);
   for (const char* name : {"proc", "sys"}) {
-    RETURN_IF_ERROR(kernel::MakeRealDirectory(context.root.get(), name,
-                                              context.pod.root)
-                        .status());
+    RETURN_IF_ERROR(
+        kernel::MakeRealDirectory(context.root.get(), name, context.pod.root)
+            .status());
   }
   return absl::OkStatus();
 }
@@ -195,8 +194,7 @@ absl::Status MountVolumes(ChildContext& context) {
   const v1::ContainerPlan& plan = *context.plan;
   for (int i = 0; i < plan.mounts_size(); ++i) {
     const std::string& path = plan.mounts(i).target();
-    const UniqueFd source =
-        std::move(context.sources[static_cast<size_t>(i)]);
+    const UniqueFd source = std::move(context.sources[static_cast<size_t>(i)]);
     ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(source.get()));
     absl::StatusOr<UniqueFd> target =
         directory ? kernel::MakeDirectoryInRoot(context.root.get(), path,
@@ -235,9 +233,8 @@ absl::Status CloneRoot(ChildContext& context) {
 absl::Status MountKernelFilesystems(ChildContext& context) {
   RETURN_IF_ERROR(MountProc(context));
   RETURN_IF_ERROR(MountSysfs(context));
-  ASSIGN_OR_RETURN(
-      UniqueFd dev,
-      kernel::OpenInRoot(context.root.get(), "/dev", O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(UniqueFd dev, kernel::OpenInRoot(context.root.get(), "/dev",
+                                                    O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR(MountTerminals(dev.get()));
   return MountQueues(dev.get());
 }

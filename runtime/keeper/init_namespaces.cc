@@ -10,10 +10,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/credentials.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/child_message.h"
+#include "runtime/kernel/credentials.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper::steps {
 

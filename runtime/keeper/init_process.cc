@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -7,15 +8,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <linux/magic.h>
-
 #include <climits>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
+#include "runtime/keeper/child.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
-#include "runtime/keeper/child.h"
 
 namespace caisson::keeper::steps {
 namespace {
@@ -29,8 +28,7 @@ absl::StatusOr<UniqueFd> OpenMultiplexer(int root) {
                                                      O_RDWR | O_NOCTTY));
   struct statfs filesystem = {};
   struct stat facts = {};
-  if (fstatfs(ptmx.get(), &filesystem) != 0 ||
-      fstat(ptmx.get(), &facts) != 0) {
+  if (fstatfs(ptmx.get(), &filesystem) != 0 || fstat(ptmx.get(), &facts) != 0) {
     return ErrnoError("stat", "/dev/pts/ptmx");
   }
   // A volume over /dev may hold anything of that name (CVE-2025-52565).
@@ -69,8 +67,7 @@ absl::Status Duplicate(int from, int to) {
 
 absl::Status AttachTerminal(ChildContext& context) {
   ASSIGN_OR_RETURN(UniqueFd slave, OpenTerminal(context));
-  if (fchown(slave.get(), context.process.uid(), static_cast<gid_t>(-1)) !=
-      0) {
+  if (fchown(slave.get(), context.process.uid(), static_cast<gid_t>(-1)) != 0) {
     return ErrnoError("change owner of", "pseudo-terminal");
   }
   for (const int fd : {0, 1, 2}) {
@@ -96,8 +93,7 @@ absl::Status EnterWorkingDirectory(ChildContext& context) {
   absl::StatusOr<UniqueFd> directory =
       context.join == nullptr
           ? kernel::MakeDirectoryInRoot(context.root.get(), path, {})
-          : kernel::OpenInRoot(context.root.get(), path,
-                               O_PATH | O_DIRECTORY);
+          : kernel::OpenInRoot(context.root.get(), path, O_PATH | O_DIRECTORY);
   RETURN_IF_ERROR(directory.status());
   if (fchdir(directory->get()) != 0) {
     return ErrnoError("enter", path);
@@ -117,8 +113,7 @@ absl::Status EnterWorkingDirectory(ChildContext& context) {
 absl::Status CloseOtherFiles(ChildContext& context) {
   // The pseudo-terminal stays until it is handed to the keeper.
   if (context.terminal.ok() && context.terminal.get() == kChannel) {
-    context.terminal.reset(
-        fcntl(kChannel, F_DUPFD_CLOEXEC, kFirstUnwanted));
+    context.terminal.reset(fcntl(kChannel, F_DUPFD_CLOEXEC, kFirstUnwanted));
   }
   if (context.channel != kChannel &&
       dup3(context.channel, kChannel, O_CLOEXEC) != kChannel) {

@@ -67,10 +67,10 @@ size_t WriteAll(int fd, absl::string_view bytes) {
 
 // The record that says what is missing, where it is missing.
 bool LogWriter::WriteMarker() {
-  const std::string marker = absl::StrCat(
-      cut_ ? "\n" : "", absl::string_view(prefix[1], kPrefixBytes),
-      "caisson: dropped ", dropped_bytes_,
-      " bytes of log that could not be written\n");
+  const std::string marker =
+      absl::StrCat(cut_ ? "\n" : "", absl::string_view(prefix[1], kPrefixBytes),
+                   "caisson: dropped ", dropped_bytes_,
+                   " bytes of log that could not be written\n");
   const size_t written = WriteAll(log_.get(), marker);
   if (written > 0) {
     cut_ = written < marker.size();

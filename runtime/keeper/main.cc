@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "runtime/base/log.h"
-#include "runtime/kernel/credentials.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/container.h"
 #include "runtime/keeper/fork_server.h"
 #include "runtime/keeper/pod.h"
+#include "runtime/kernel/credentials.h"
 
 namespace {
 
@@ -48,8 +48,7 @@ int main(int argc, char** argv) {
     allow_faults = allow_faults || argument == "--allow-faults";
   }
   if (!fork_server) {
-    fprintf(stderr,
-            "caisson-keeper is started by caissond and not by hand\n");
+    fprintf(stderr, "caisson-keeper is started by caissond and not by hand\n");
     return 2;
   }
   caisson::SetUpLog("caisson-keeper", caisson::LogLevel::kInfo);

@@ -14,9 +14,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "runtime/base/frame.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
-#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {

@@ -5,8 +5,8 @@
 #include "absl/status/status.h"
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/kernel/path.h"
 #include "runtime/keeper/step.h"
+#include "runtime/kernel/path.h"
 
 namespace caisson::keeper {
 
@@ -25,7 +25,9 @@ struct Pod {
   std::string mount_directory;
 
   bool has_user_namespace() const { return !uids.empty(); }
+
   std::string shm_path() const { return mount_directory + "/shm"; }
+
   std::string stage_path() const { return mount_directory + "/stage"; }
 
   // fd of the user namespace for ID-mapped mounts, -1 without one.

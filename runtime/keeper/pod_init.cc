@@ -15,12 +15,12 @@
 #include <utility>
 
 #include "runtime/base/status.h"
-#include "runtime/kernel/credentials.h"
-#include "runtime/kernel/mount_api.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/container.h"
+#include "runtime/kernel/credentials.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {

@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/mount_api.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/namespace_holder.h"
 #include "runtime/keeper/pod.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {

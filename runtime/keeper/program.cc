@@ -59,8 +59,7 @@ absl::Status ExecuteProgram(const v1::Process& process) {
   }
   // As execvpe(3) does, but with the container's PATH, not ours.
   int error = ENOENT;
-  for (absl::string_view directory :
-       absl::StrSplit(SearchPath(process), ':')) {
+  for (absl::string_view directory : absl::StrSplit(SearchPath(process), ':')) {
     const std::string path =
         absl::StrCat(directory.empty() ? "." : directory, "/", program);
     execve(path.c_str(), argv.data(), env.data());

@@ -36,8 +36,7 @@ using StepTimes = google::protobuf::RepeatedPtrField<v1::StepTime>;
 // error starts with the name of the step that failed, which context.failed
 // holds then.
 template <typename Context>
-absl::Status RunSteps(absl::Span<const Step<Context>> steps,
-                      Context& context) {
+absl::Status RunSteps(absl::Span<const Step<Context>> steps, Context& context) {
   for (const Step<Context>& step : steps) {
     const int64_t begin = MonotonicNanos();
     absl::Status status = Fault::Get().Check(step.name);

@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/frame.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/fault.h"
-#include "runtime/base/frame.h"
 
 namespace caisson::keeper {
 namespace {
@@ -28,7 +28,9 @@ absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(
   return supervisor;
 }
 
-absl::Status Supervisor::Run() { return loop_->Run(); }
+absl::Status Supervisor::Run() {
+  return loop_->Run();
+}
 
 absl::Status Supervisor::UseConnection(UniqueFd connection) {
   DropConnection();
@@ -49,8 +51,7 @@ void Supervisor::DropConnection() {
 }
 
 void Supervisor::OnListener() {
-  UniqueFd accepted(
-      accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  UniqueFd accepted(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!accepted.ok()) {
     return;
   }

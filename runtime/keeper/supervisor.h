@@ -20,8 +20,8 @@ namespace caisson::keeper {
 // writes its logs, until it is told to shut down.  Outlives the connection.
 class Supervisor {
  public:
-  static absl::StatusOr<std::unique_ptr<Supervisor>> Create(
-      UniqueFd connection, bool allow_faults);
+  static absl::StatusOr<std::unique_ptr<Supervisor>> Create(UniqueFd connection,
+                                                            bool allow_faults);
 
   absl::Status Run();
 
@@ -44,8 +44,7 @@ class Supervisor {
                          v1::Reply& reply, std::vector<int>& reply_fds);
   absl::Status CreateContainer(const v1::ContainerPlan& plan, RequestFds& fds,
                                v1::Reply& reply);
-  absl::Status StartContainer(const v1::StartContainer& call,
-                              v1::Reply& reply);
+  absl::Status StartContainer(const v1::StartContainer& call, v1::Reply& reply);
   absl::Status SignalContainer(const v1::SignalContainer& call);
   absl::Status Exec(const v1::ExecPlan& plan, RequestFds& fds,
                     v1::Reply& reply);

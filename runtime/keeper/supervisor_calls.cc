@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/supervisor.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {
@@ -66,8 +66,8 @@ absl::Status Supervisor::CreatePod(const v1::PodPlan& plan, RequestFds& fds,
     return absl::AlreadyExistsError("create pod: this keeper has one");
   }
   v1::PodCreated& created = *reply.mutable_pod_created();
-  RETURN_IF_ERROR(keeper::CreatePod(plan, pod_, *created.mutable_steps(),
-                                    failed_));
+  RETURN_IF_ERROR(
+      keeper::CreatePod(plan, pod_, *created.mutable_steps(), failed_));
   listener_ = fds.Take(plan.listener_fd());
   if (listener_.ok()) {
     RETURN_IF_ERROR(loop_->Add(listener_.get(), EventLoop::Class::kRequests,
@@ -165,9 +165,8 @@ absl::Status Supervisor::Exec(const v1::ExecPlan& plan, RequestFds& fds,
                               v1::Reply& reply) {
   ASSIGN_OR_RETURN(Container * container, Find(plan.container_id()));
   v1::ExecStarted& started = *reply.mutable_exec_started();
-  absl::StatusOr<std::unique_ptr<caisson::keeper::Exec>> exec =
-      keeper::RunExec(plan, fds, pod_, *container, *loop_,
-                      *started.mutable_steps(), failed_);
+  absl::StatusOr<std::unique_ptr<caisson::keeper::Exec>> exec = keeper::RunExec(
+      plan, fds, pod_, *container, *loop_, *started.mutable_steps(), failed_);
   RETURN_IF_ERROR(exec.status());
   started.set_pid((*exec)->pid);
   const std::string id = plan.exec_id();
@@ -177,8 +176,7 @@ absl::Status Supervisor::Exec(const v1::ExecPlan& plan, RequestFds& fds,
                     [this, id] { OnExecExit(id); });
 }
 
-absl::Status Supervisor::ReopenLog(const v1::ReopenLog& call,
-                                   RequestFds& fds) {
+absl::Status Supervisor::ReopenLog(const v1::ReopenLog& call, RequestFds& fds) {
   ASSIGN_OR_RETURN(Container * container, Find(call.container_id()));
   if (container->state == Container::State::kExited) {
     return absl::FailedPreconditionError("reopen log: container exited");
@@ -203,8 +201,8 @@ absl::Status Supervisor::RemoveContainer(const std::string& id) {
       OnContainerExit(container);
     }
   }
-  for (UniqueFd* pipe : {&container.stdout_pipe, &container.stderr_pipe,
-                         &container.terminal}) {
+  for (UniqueFd* pipe :
+       {&container.stdout_pipe, &container.stderr_pipe, &container.terminal}) {
     loop_->Remove(pipe->get());
   }
   containers_.erase(found);

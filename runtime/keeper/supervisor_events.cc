@@ -4,8 +4,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/kernel/process.h"
 #include "runtime/keeper/supervisor.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 
@@ -19,10 +19,9 @@ absl::Status Supervisor::Watch(Container& container) {
       return absl::OkStatus();
     }
     UniqueFd* const source = &pipe;
-    return loop_->Add(pipe.get(), Class::kBackground,
-                      [this, it, source, stream] {
-                        PumpOutput(*it, *source, stream);
-                      });
+    return loop_->Add(
+        pipe.get(), Class::kBackground,
+        [this, it, source, stream] { PumpOutput(*it, *source, stream); });
   };
   RETURN_IF_ERROR(watch(container.stdout_pipe, Stream::kStdout));
   RETURN_IF_ERROR(watch(container.stderr_pipe, Stream::kStderr));

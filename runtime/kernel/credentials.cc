@@ -82,8 +82,7 @@ absl::Status SetCapabilities(const CapabilityState& state) {
     const int shift = 32 * half;
     data[half].permitted = static_cast<uint32_t>(state.permitted >> shift);
     data[half].effective = static_cast<uint32_t>(state.effective >> shift);
-    data[half].inheritable =
-        static_cast<uint32_t>(state.inheritable >> shift);
+    data[half].inheritable = static_cast<uint32_t>(state.inheritable >> shift);
   }
   if (syscall(SYS_capset, &header, data) != 0) {
     return ErrnoError("set", "capabilities");

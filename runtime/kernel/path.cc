@@ -80,8 +80,7 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
 
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
                                              Owner owner) {
-  absl::StatusOr<UniqueFd> found =
-      OpenInRoot(root, path, O_PATH | O_DIRECTORY);
+  absl::StatusOr<UniqueFd> found = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
   if (found.ok() || !absl::IsNotFound(found.status())) {
     return found;
   }

@@ -87,9 +87,8 @@ absl::StatusOr<int> Reap(int pidfd, bool block) {
   const int options = WEXITED | __WALL | (block ? 0 : WNOHANG);
   int result = 0;
   do {
-    result =
-        waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info,
-               options);
+    result = waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd),
+                    &info, options);
   } while (result != 0 && errno == EINTR);
   if (result != 0) {
     return ErrnoError("wait for", "process");
@@ -124,6 +123,8 @@ absl::Status EnterNamespace(int fd, Namespace kind) {
   return absl::OkStatus();
 }
 
-const char* NamespaceName(Namespace kind) { return Facts(kind).name; }
+const char* NamespaceName(Namespace kind) {
+  return Facts(kind).name;
+}
 
 }  // namespace caisson::kernel

@@ -50,8 +50,7 @@ absl::Status Masker::Mask(absl::string_view path) {
   }
   RETURN_IF_ERROR(target.status());
   ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(target->get()));
-  ASSIGN_OR_RETURN(UniqueFd cover,
-                   directory ? EmptyDirectory() : NullDevice());
+  ASSIGN_OR_RETURN(UniqueFd cover, directory ? EmptyDirectory() : NullDevice());
   RETURN_IF_ERROR(
       Annotate(kernel::AttachMount(cover.get(), target->get()), path));
   if (directory && !empty_.ok()) {

@@ -47,8 +47,8 @@ absl::Status CannotMap(int mount, absl::string_view source,
 
 absl::StatusOr<UniqueFd> TakeBind(const Mount& mount, const char* source,
                                   int user_namespace) {
-  ASSIGN_OR_RETURN(UniqueFd tree, kernel::CloneTree(AT_FDCWD, source,
-                                                    mount.recursive()));
+  ASSIGN_OR_RETURN(UniqueFd tree,
+                   kernel::CloneTree(AT_FDCWD, source, mount.recursive()));
   kernel::MountAttributes own;
   own.set = Flags(mount);
   RETURN_IF_ERROR(kernel::SetMountAttributes(tree.get(), own));

@@ -74,9 +74,8 @@ absl::Status PluginNetwork::CheckReady() {
 }
 
 absl::StatusOr<std::string> PluginNetwork::Run(
-    const Configuration& configuration, size_t index,
-    absl::string_view command, const Attachment& attachment,
-    const json::Value& previous) const {
+    const Configuration& configuration, size_t index, absl::string_view command,
+    const Attachment& attachment, const json::Value& previous) const {
   ASSIGN_OR_RETURN(const std::string type,
                    json::GetString(configuration.plugins[index], "type"));
   PluginRun run;
@@ -93,16 +92,14 @@ absl::StatusOr<std::string> PluginNetwork::Run(
   return output;
 }
 
-absl::Status PluginNetwork::AddAll(const Attachment& attachment,
-                                   CachedAdd& add, size_t& tried) const {
+absl::Status PluginNetwork::AddAll(const Attachment& attachment, CachedAdd& add,
+                                   size_t& tried) const {
   json::Value previous;
   for (tried = 0; tried < add.configuration.plugins.size();) {
     const size_t index = tried++;
-    ASSIGN_OR_RETURN(const std::string text,
-                     Run(add.configuration, index, "ADD", attachment,
-                         previous));
-    ASSIGN_OR_RETURN(previous,
-                     json::Parse(text, "result of a network plugin"));
+    ASSIGN_OR_RETURN(const std::string text, Run(add.configuration, index,
+                                                 "ADD", attachment, previous));
+    ASSIGN_OR_RETURN(previous, json::Parse(text, "result of a network plugin"));
     if (!previous.is_object()) {
       return absl::InternalError("network plugin: result is not an object");
     }
@@ -121,8 +118,7 @@ absl::Status PluginNetwork::DeleteFrom(const Attachment& attachment,
   // All of them, even after a failure: each frees what is its own.
   while (count > 0) {
     result.Update(
-        Run(add.configuration, --count, "DEL", attachment, previous)
-            .status());
+        Run(add.configuration, --count, "DEL", attachment, previous).status());
   }
   return result;
 }
@@ -151,9 +147,9 @@ absl::StatusOr<Addresses> PluginNetwork::Add(const Attachment& attachment) {
     (void)RemoveCache(options_.cache_dir, attachment.pod_id);
     return status;
   }
-  return absl::Status(status.code(),
-                      absl::StrCat(status.message(),
-                                   "; and undoing it: ", undone.message()));
+  return absl::Status(
+      status.code(),
+      absl::StrCat(status.message(), "; and undoing it: ", undone.message()));
 }
 
 // What there is to delete; nothing when neither a record nor a namespace
@@ -192,8 +188,7 @@ absl::Status PluginNetwork::Delete(const Attachment& attachment) {
   if (!add.has_value()) {
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(
-      DeleteFrom(present, *add, add->configuration.plugins.size()));
+  RETURN_IF_ERROR(DeleteFrom(present, *add, add->configuration.plugins.size()));
   return RemoveCache(options_.cache_dir, attachment.pod_id);
 }
 

@@ -58,8 +58,7 @@ absl::StatusOr<std::string> ChooseVersion(const json::Value& value,
       return std::string(*known);
     }
   }
-  return Refuse(file, absl::StrCat("cniVersion \"",
-                                   absl::StrJoin(offered, ","),
+  return Refuse(file, absl::StrCat("cniVersion \"", absl::StrJoin(offered, ","),
                                    "\" is not in 0.3.0..1.1.0"));
 }
 
@@ -70,8 +69,8 @@ absl::Status AddPlugin(const json::Value& plugin, Configuration& out) {
   ASSIGN_OR_RETURN(const std::string type, json::GetString(plugin, "type"));
   // A type names a program; a slash in it would choose the directory too.
   if (!IsName(type)) {
-    return Refuse(out.file, absl::StrCat("\"", type,
-                                         "\" is not a plugin type"));
+    return Refuse(out.file,
+                  absl::StrCat("\"", type, "\" is not a plugin type"));
   }
   out.plugins.push_back(plugin);
   return absl::OkStatus();
@@ -84,8 +83,7 @@ bool IsConfigurationName(absl::string_view name) {
 
 absl::StatusOr<std::vector<std::string>> ListFiles(
     const std::string& directory) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                          closedir);
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()), closedir);
   if (dir == nullptr) {
     return ErrnoError("open", directory);
   }
@@ -130,8 +128,8 @@ absl::StatusOr<Configuration> ParseConfiguration(const json::Value& value,
   out.file = std::string(file);
   ASSIGN_OR_RETURN(out.name, json::GetString(value, "name"));
   if (!IsName(out.name)) {
-    return Refuse(file, absl::StrCat("\"", out.name,
-                                     "\" is not a network name"));
+    return Refuse(file,
+                  absl::StrCat("\"", out.name, "\" is not a network name"));
   }
   ASSIGN_OR_RETURN(out.version, ChooseVersion(value, file));
   const json::Value* plugins = json::Find(value, "plugins");
@@ -164,8 +162,8 @@ absl::StatusOr<std::string> ReadSignature(const std::string& directory) {
     struct stat info = {};
     // An entry that vanished meanwhile changes the next signature.
     (void)stat(absl::StrCat(directory, "/", name).c_str(), &info);
-    absl::StrAppend(&signature, name, "|", info.st_ino, "|", info.st_size,
-                    "|", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, "\n");
+    absl::StrAppend(&signature, name, "|", info.st_ino, "|", info.st_size, "|",
+                    info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec, "\n");
   }
   return signature;
 }
@@ -186,9 +184,9 @@ absl::StatusOr<std::string> FindPlugin(
       return path;
     }
   }
-  return absl::NotFoundError(
-      absl::StrCat("find network plugin ", type, ": not in ",
-                   absl::StrJoin(directories, ":")));
+  return absl::NotFoundError(absl::StrCat("find network plugin ", type,
+                                          ": not in ",
+                                          absl::StrJoin(directories, ":")));
 }
 
 }  // namespace caisson::network

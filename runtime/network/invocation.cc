@@ -88,8 +88,7 @@ bool BelongsTo(const json::Value& ip, const json::Value* interfaces,
 
 absl::Status CheckAttachment(const Attachment& attachment) {
   if (!IsContainerId(attachment.pod_id)) {
-    return absl::InvalidArgumentError(
-        "network attachment: pod_id: not an id");
+    return absl::InvalidArgumentError("network attachment: pod_id: not an id");
   }
   const std::string& interface = attachment.interface;
   if (interface.empty() || interface.size() > kMaxInterface ||
@@ -129,9 +128,8 @@ std::vector<std::string> MakeEnvironment(
                    ";K8S_POD_INFRA_CONTAINER_ID=", attachment.pod_id,
                    ";K8S_POD_UID=", attachment.pod_uid),
       // Plugins look for iptables in it.
-      absl::StrCat("PATH=", path != nullptr
-                                ? path
-                                : "/usr/sbin:/usr/bin:/sbin:/bin"),
+      absl::StrCat("PATH=",
+                   path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
   };
 }
 
@@ -176,8 +174,8 @@ absl::StatusOr<Addresses> ReadAddresses(const json::Value& result,
     }
   }
   if (addresses.ips.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "read network result: no address for ", interface));
+    return absl::NotFoundError(
+        absl::StrCat("read network result: no address for ", interface));
   }
   return addresses;
 }

@@ -132,6 +132,7 @@ void Drain(int fd, size_t keep, Output& output) {
 class Child {
  public:
   Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
@@ -150,8 +151,7 @@ class Child {
            errno == EINTR) {
     }
     pid_ = -1;
-    return info.si_code == CLD_EXITED ? info.si_status
-                                      : 128 + info.si_status;
+    return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
   }
 
   int pidfd() const { return pidfd_.get(); }
@@ -215,10 +215,10 @@ std::string Complaint(const Output& output, const Output& error, int status) {
                                      : absl::StrCat(message, "; ", details));
     }
   }
-  return absl::StrCat("exit status ", status, ": ",
-                      OneLine(error.text.empty() ? output.text.substr(
-                                                       0, kErrorTail)
-                                                 : error.text));
+  return absl::StrCat(
+      "exit status ", status, ": ",
+      OneLine(error.text.empty() ? output.text.substr(0, kErrorTail)
+                                 : error.text));
 }
 
 }  // namespace
@@ -227,13 +227,12 @@ absl::StatusOr<std::string> RunPlugin(const PluginRun& run) {
   ASSIGN_OR_RETURN(UniqueFd input, MakeInput(run.input));
   ASSIGN_OR_RETURN(Pipe output_pipe, MakePipe());
   ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
-  ASSIGN_OR_RETURN(const pid_t pid,
-                   Spawner().Spawn(run, input.get(),
-                                   output_pipe.write_end.get(),
-                                   error_pipe.write_end.get()));
+  ASSIGN_OR_RETURN(
+      const pid_t pid,
+      Spawner().Spawn(run, input.get(), output_pipe.write_end.get(),
+                      error_pipe.write_end.get()));
   // Not reaped yet, so the number is still its own.
-  Child child(pid, UniqueFd(static_cast<int>(
-                       syscall(SYS_pidfd_open, pid, 0))));
+  Child child(pid, UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
   if (child.pidfd() < 0) {
     return ErrnoError("open", "pidfd of the plugin");
   }

@@ -18,8 +18,7 @@ namespace {
 // A configuration and an answer of a plugin, both capped at 1 MiB, escaped.
 constexpr size_t kMaxCache = 8 << 20;
 
-std::string CachePath(const std::string& directory,
-                      const std::string& pod_id) {
+std::string CachePath(const std::string& directory, const std::string& pod_id) {
   return absl::StrCat(directory, "/", pod_id, ".json");
 }
 
@@ -52,8 +51,8 @@ absl::Status WriteAll(int fd, const std::string& text,
 
 }  // namespace
 
-absl::Status WriteCache(const std::string& directory,
-                        const std::string& pod_id, const CachedAdd& add) {
+absl::Status WriteCache(const std::string& directory, const std::string& pod_id,
+                        const CachedAdd& add) {
   RETURN_IF_ERROR(MakeDirectory(directory));
   const std::string path = CachePath(directory, pod_id);
   const std::string fresh = path + ".new";
@@ -94,8 +93,8 @@ absl::StatusOr<CachedAdd> ReadCache(const std::string& directory,
     }
     text.append(buffer, static_cast<size_t>(n));
     if (text.size() > kMaxCache) {
-      return absl::InvalidArgumentError(absl::StrCat("read ", path,
-                                                     ": too large"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("read ", path, ": too large"));
     }
   }
   ASSIGN_OR_RETURN(json::Value value, json::Parse(text, path));
@@ -106,8 +105,7 @@ absl::StatusOr<CachedAdd> ReadCache(const std::string& directory,
   }
   CachedAdd add;
   ASSIGN_OR_RETURN(const std::string file, json::GetString(value, "file"));
-  ASSIGN_OR_RETURN(add.configuration,
-                   ParseConfiguration(*configuration, file));
+  ASSIGN_OR_RETURN(add.configuration, ParseConfiguration(*configuration, file));
   if (const json::Value* result = json::Find(value, "result")) {
     add.result = *result;
   }

@@ -15,8 +15,8 @@ struct CachedAdd {
   json::Value result;  // null: ADD did not finish
 };
 
-absl::Status WriteCache(const std::string& directory,
-                        const std::string& pod_id, const CachedAdd& add);
+absl::Status WriteCache(const std::string& directory, const std::string& pod_id,
+                        const CachedAdd& add);
 // NotFound: nothing was attached.
 absl::StatusOr<CachedAdd> ReadCache(const std::string& directory,
                                     const std::string& pod_id);

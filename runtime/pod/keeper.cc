@@ -15,9 +15,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/frame.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/base/frame.h"
 #include "runtime/pod/keeper_hub.h"
 
 namespace caisson::pod {
@@ -263,8 +263,8 @@ void SocketKeeper::OnEnd() {
 
 std::unique_ptr<Keeper> Keeper::Adopt(UniqueFd socket, OnExited on_exited,
                                       OnGone on_gone) {
-  return std::make_unique<SocketKeeper>(
-      std::move(socket), std::move(on_exited), std::move(on_gone));
+  return std::make_unique<SocketKeeper>(std::move(socket), std::move(on_exited),
+                                        std::move(on_gone));
 }
 
 absl::StatusOr<UniqueFd> Keeper::Connect(const std::string& path) {

@@ -31,10 +31,10 @@ struct WithFds {
 class KeeperFactory {
  public:
   struct Options {
-    std::string binary;           // path of caisson-keeper
-    std::string keepers_cgroup;   // unified-hierarchy directory, exists
+    std::string binary;          // path of caisson-keeper
+    std::string keepers_cgroup;  // unified-hierarchy directory, exists
     std::vector<std::string> keepers_tasks;  // v1 `tasks` files to enter
-    bool allow_faults = false;    // accept InjectFault (tests)
+    bool allow_faults = false;               // accept InjectFault (tests)
   };
 
   static absl::StatusOr<std::unique_ptr<KeeperFactory>> Start(
@@ -47,6 +47,7 @@ class KeeperFactory {
     UniqueFd socket;
     int pid = 0;
   };
+
   virtual absl::StatusOr<NewKeeper> Fork() = 0;
 };
 
@@ -83,6 +84,7 @@ class Keeper {
     keeper::v1::PodCreated created;
     UniqueFd network;  // not ok() when the host's
   };
+
   virtual absl::StatusOr<PodResult> CreatePod(
       WithFds<keeper::v1::PodPlan> plan) = 0;
 
@@ -104,6 +106,7 @@ class Keeper {
     keeper::v1::PodDescription pod;
     UniqueFd network;
   };
+
   virtual absl::StatusOr<Description> Describe() = 0;
   // Returns when the keeper has ended.
   virtual absl::Status Shutdown() = 0;

@@ -16,10 +16,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/frame.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/process.h"
-#include "runtime/base/frame.h"
 #include "runtime/pod/keeper.h"
 
 // Linux 6.3; not in Debian 12's libc.
@@ -50,8 +50,8 @@ absl::StatusOr<UniqueFd> SealedCopy(const std::string& path) {
   }
   off_t left = facts.st_size;
   while (left > 0) {
-    const ssize_t sent = sendfile(copy.get(), source.get(), nullptr,
-                                  static_cast<size_t>(left));
+    const ssize_t sent =
+        sendfile(copy.get(), source.get(), nullptr, static_cast<size_t>(left));
     if (sent <= 0) {
       return ErrnoError("copy", path);
     }
@@ -121,8 +121,8 @@ class ForkServer : public KeeperFactory {
     const std::lock_guard<std::mutex> lock(mutex_);
     absl::StatusOr<NewKeeper> keeper = TryFork();
     if (!keeper.ok()) {
-      LogWarning(absl::StrCat("restart fork server: ",
-                              keeper.status().message()));
+      LogWarning(
+          absl::StrCat("restart fork server: ", keeper.status().message()));
       RETURN_IF_ERROR(Launch());
       keeper = TryFork();
     }

@@ -45,9 +45,9 @@ std::string Escape(absl::string_view text) {
     if (absl::ascii_isalnum(c) || absl::StrContains("-_.~/:", c)) {
       escaped.push_back(c);
     } else {
-      absl::StrAppend(&escaped, "%",
-                      absl::Hex(static_cast<unsigned char>(c),
-                                absl::kZeroPad2));
+      absl::StrAppend(
+          &escaped, "%",
+          absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
     }
   }
   return escaped;
@@ -77,8 +77,8 @@ absl::StatusOr<std::string> FetchToken(const v1::Host& host,
   ASSIGN_OR_RETURN(std::unique_ptr<HttpStream> stream,
                    HttpStream::Open(host, request));
   if (stream->status() != 200) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "fetch token of ", realm, ": status ", stream->status()));
+    return absl::UnauthenticatedError(
+        absl::StrCat("fetch token of ", realm, ": status ", stream->status()));
   }
   ASSIGN_OR_RETURN(const std::string text, stream->ReadAll(kMaxTokenBytes));
   ASSIGN_OR_RETURN(const json::Value answer, json::Parse(text, "token"));

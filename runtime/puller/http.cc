@@ -28,13 +28,12 @@ size_t HttpStream::OnBody(char* data, size_t size, size_t count, void* self) {
   return size * count;
 }
 
-size_t HttpStream::OnHeader(char* data, size_t size, size_t count,
-                            void* self) {
+size_t HttpStream::OnHeader(char* data, size_t size, size_t count, void* self) {
   auto* stream = static_cast<HttpStream*>(self);
   const absl::string_view line(data, size * count);
   if (absl::StartsWithIgnoreCase(line, kChallengeHeader)) {
-    stream->challenge_ = std::string(absl::StripAsciiWhitespace(
-        line.substr(sizeof(kChallengeHeader) - 1)));
+    stream->challenge_ = std::string(
+        absl::StripAsciiWhitespace(line.substr(sizeof(kChallengeHeader) - 1)));
   }
   return size * count;
 }

@@ -32,6 +32,7 @@ class HttpStream {
   ~HttpStream();
 
   long status() const { return status_; }
+
   // The WWW-Authenticate header, empty without one.
   const std::string& challenge() const { return challenge_; }
 

@@ -29,8 +29,7 @@ absl::Status Run() {
   // What these read of the host's files they read now.
   curl_global_init(CURL_GLOBAL_ALL);
   OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, nullptr);
-  RETURN_IF_ERROR(
-      caisson::puller::EnterSandbox(request.uid(), request.gid()));
+  RETURN_IF_ERROR(caisson::puller::EnterSandbox(request.uid(), request.gid()));
   return caisson::puller::Pull(request, kSocket);
 }
 
@@ -49,7 +48,6 @@ int main() {
   caisson::puller::v1::FromPuller message;
   message.mutable_error()->set_code(static_cast<int>(status.code()));
   message.mutable_error()->set_message(std::string(status.message()));
-  return caisson::SendFrame(kSocket, message.SerializeAsString(), {}).ok()
-             ? 0
-             : 1;
+  return caisson::SendFrame(kSocket, message.SerializeAsString(), {}).ok() ? 0
+                                                                           : 1;
 }

@@ -132,9 +132,9 @@ absl::StatusOr<std::vector<Layer>> LayersToFetch(
     const v1::PullRequest& request, const image::Manifest& manifest,
     const image::ParsedConfig& config) {
   if (config.diff_ids.size() != manifest.layers.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "read image config: ", config.diff_ids.size(), " diff_ids for ",
-        manifest.layers.size(), " layers"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("read image config: ", config.diff_ids.size(),
+                     " diff_ids for ", manifest.layers.size(), " layers"));
   }
   std::set<std::string> known(request.known_layers().begin(),
                               request.known_layers().end());
@@ -169,8 +169,8 @@ absl::Status Pull(const v1::PullRequest& request, int socket) {
   RETURN_IF_ERROR(conversation.Send(message));
   ASSIGN_OR_RETURN(const std::vector<Layer> layers,
                    LayersToFetch(request, manifest, config));
-  RETURN_IF_ERROR(FetchLayers(layers, request.parallel_layers(), client,
-                              conversation));
+  RETURN_IF_ERROR(
+      FetchLayers(layers, request.parallel_layers(), client, conversation));
   message.mutable_finished();
   return conversation.Send(message);
 }

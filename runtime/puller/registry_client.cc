@@ -43,9 +43,10 @@ absl::StatusOr<std::unique_ptr<HttpStream>> GetFrom(
   return stream;
 }
 
-absl::StatusOr<std::unique_ptr<HttpStream>> Get(
-    const v1::PullRequest& request, const std::string& kind,
-    const std::string& name, const std::string& accept) {
+absl::StatusOr<std::unique_ptr<HttpStream>> Get(const v1::PullRequest& request,
+                                                const std::string& kind,
+                                                const std::string& name,
+                                                const std::string& accept) {
   absl::Status first = absl::UnavailableError("no host to ask");
   for (int i = 0; i < request.hosts_size(); ++i) {
     const v1::Host& host = request.hosts(i);

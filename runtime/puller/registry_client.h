@@ -16,13 +16,13 @@ namespace caisson::puller {
 class RegistryClient {
  public:
   // Both are borrowed.
-  explicit RegistryClient(const v1::PullRequest& request)
-      : request_(request) {}
+  explicit RegistryClient(const v1::PullRequest& request) : request_(request) {}
 
   struct ManifestText {
     std::string json;
     std::string digest;  // computed from the text
   };
+
   // `reference`: a tag or a digest; text that has another digest is DataLoss.
   absl::StatusOr<ManifestText> GetManifest(const std::string& reference);
 

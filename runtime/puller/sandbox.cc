@@ -17,14 +17,19 @@ namespace caisson::puller {
 namespace {
 
 // What may be read: certificates, the resolver's files, shared libraries.
-constexpr const char* kReadable[] = {
-    "/etc/ssl",           "/usr/share/ca-certificates",
-    "/usr/lib/ssl",       "/etc/resolv.conf",
-    "/run/systemd/resolve", "/etc/hosts",
-    "/etc/host.conf",     "/etc/nsswitch.conf",
-    "/etc/gai.conf",      "/etc/services",
-    "/etc/ld.so.cache",   "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu"};
+constexpr const char* kReadable[] = {"/etc/ssl",
+                                     "/usr/share/ca-certificates",
+                                     "/usr/lib/ssl",
+                                     "/etc/resolv.conf",
+                                     "/run/systemd/resolve",
+                                     "/etc/hosts",
+                                     "/etc/host.conf",
+                                     "/etc/nsswitch.conf",
+                                     "/etc/gai.conf",
+                                     "/etc/services",
+                                     "/etc/ld.so.cache",
+                                     "/usr/lib/x86_64-linux-gnu",
+                                     "/usr/lib/aarch64-linux-gnu"};
 
 constexpr uint64_t kReadFiles =
     LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -46,25 +51,23 @@ constexpr int kSyscalls[] = {
     SCMP_SYS(writev), SCMP_SYS(pwrite64), SCMP_SYS(close), SCMP_SYS(lseek),
     SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(fstat), SCMP_SYS(stat),
     SCMP_SYS(lstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(access),
-    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(fcntl),
-    SCMP_SYS(dup), SCMP_SYS(getdents64), SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat), SCMP_SYS(ioctl), SCMP_SYS(ftruncate),
+    SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(fcntl), SCMP_SYS(dup),
+    SCMP_SYS(getdents64), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+    SCMP_SYS(ioctl), SCMP_SYS(ftruncate),
     // Network and waiting.
-    SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect),
-    SCMP_SYS(bind), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg),
-    SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(getsockname),
-    SCMP_SYS(getpeername), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-    SCMP_SYS(shutdown), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select),
-    SCMP_SYS(pselect6), SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),
-    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2),
-    SCMP_SYS(pipe2),
+    SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind),
+    SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg), SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+    SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(shutdown),
+    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select), SCMP_SYS(pselect6),
+    SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait), SCMP_SYS(eventfd2), SCMP_SYS(pipe2),
     // Time, chance, and who am I.
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
     SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom),
-    SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
-    SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(sysinfo),
-    SCMP_SYS(prlimit64), SCMP_SYS(getrlimit), SCMP_SYS(getcpu),
-    SCMP_SYS(prctl)};
+    SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid),
+    SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(prlimit64),
+    SCMP_SYS(getrlimit), SCMP_SYS(getcpu), SCMP_SYS(prctl)};
 
 absl::Status AllowReading(int ruleset, const char* path) {
   const UniqueFd parent(open(path, O_PATH | O_CLOEXEC));
@@ -75,14 +78,14 @@ absl::Status AllowReading(int ruleset, const char* path) {
   landlock_path_beneath_attr rule = {};
   rule.parent_fd = parent.get();
   rule.allowed_access = kReadFiles;
-  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-              &rule, 0) == 0) {
+  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule,
+              0) == 0) {
     return absl::OkStatus();
   }
   // EINVAL: a file, which has no directory to be read.
   rule.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
-  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
-              &rule, 0) != 0) {
+  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule,
+              0) != 0) {
     return ErrnoError("allow reading", path);
   }
   return absl::OkStatus();

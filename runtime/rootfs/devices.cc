@@ -13,9 +13,9 @@
 namespace caisson::rootfs {
 namespace {
 
-constexpr const char* kStandardDevices[] = {
-    "/dev/null",   "/dev/zero",    "/dev/full",
-    "/dev/random", "/dev/urandom", "/dev/tty"};
+constexpr const char* kStandardDevices[] = {"/dev/null",    "/dev/zero",
+                                            "/dev/full",    "/dev/random",
+                                            "/dev/urandom", "/dev/tty"};
 
 struct Link {
   const char* name;
@@ -23,9 +23,9 @@ struct Link {
 };
 
 constexpr Link kLinks[] = {
-    {"fd", "/proc/self/fd"},         {"stdin", "/proc/self/fd/0"},
-    {"stdout", "/proc/self/fd/1"},   {"stderr", "/proc/self/fd/2"},
-    {"core", "/proc/kcore"},         {"ptmx", "pts/ptmx"},
+    {"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
+    {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+    {"core", "/proc/kcore"},       {"ptmx", "pts/ptmx"},
 };
 
 constexpr const char* kDirectories[] = {"pts", "shm", "mqueue"};

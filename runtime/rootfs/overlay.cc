@@ -54,9 +54,8 @@ absl::Status AddLayers(kernel::NewFilesystem& overlay,
         return ErrnoError("enter", plan.scratch);
       }
       const std::string name = absl::StrCat("l", i);
-      RETURN_IF_ERROR(
-          Annotate(AttachMapped(lower, name, plan.user_namespace),
-                   absl::StrCat("map layer ", lower)));
+      RETURN_IF_ERROR(Annotate(AttachMapped(lower, name, plan.user_namespace),
+                               absl::StrCat("map layer ", lower)));
       lower = absl::StrCat(plan.scratch, "/", name);
     }
     RETURN_IF_ERROR(SetDirectory(overlay, "lowerdir+", lower));

@@ -21,9 +21,10 @@ struct OverlayPlan {
 };
 
 // The container's root, detached: an overlay of the layers and the upper
-// directory, nodev.  Changes the working directory.  `volatile`: unmounting does not sync the filesystem of
-// the upper, which is thrown away after a crash.  In a mount namespace of the
-// caller's own: the clones stay attached below `scratch`.
+// directory, nodev.  Changes the working directory.  `volatile`: unmounting
+// does not sync the filesystem of the upper, which is thrown away after a
+// crash.  In a mount namespace of the caller's own: the clones stay attached
+// below `scratch`.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);
 
 }  // namespace caisson::rootfs

@@ -17,21 +17,47 @@ namespace caisson::seccomp {
 namespace {
 
 // In the order of their numbers: capability.h.
-constexpr absl::string_view kCapabilities[] = {
-    "CHOWN",          "DAC_OVERRIDE",  "DAC_READ_SEARCH",
-    "FOWNER",         "FSETID",        "KILL",
-    "SETGID",         "SETUID",        "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST",
-    "NET_ADMIN",      "NET_RAW",       "IPC_LOCK",
-    "IPC_OWNER",      "SYS_MODULE",    "SYS_RAWIO",
-    "SYS_CHROOT",     "SYS_PTRACE",    "SYS_PACCT",
-    "SYS_ADMIN",      "SYS_BOOT",      "SYS_NICE",
-    "SYS_RESOURCE",   "SYS_TIME",      "SYS_TTY_CONFIG",
-    "MKNOD",          "LEASE",         "AUDIT_WRITE",
-    "AUDIT_CONTROL",  "SETFCAP",       "MAC_OVERRIDE",
-    "MAC_ADMIN",      "SYSLOG",        "WAKE_ALARM",
-    "BLOCK_SUSPEND",  "AUDIT_READ",    "PERFMON",
-    "BPF",            "CHECKPOINT_RESTORE"};
+constexpr absl::string_view kCapabilities[] = {"CHOWN",
+                                               "DAC_OVERRIDE",
+                                               "DAC_READ_SEARCH",
+                                               "FOWNER",
+                                               "FSETID",
+                                               "KILL",
+                                               "SETGID",
+                                               "SETUID",
+                                               "SETPCAP",
+                                               "LINUX_IMMUTABLE",
+                                               "NET_BIND_SERVICE",
+                                               "NET_BROADCAST",
+                                               "NET_ADMIN",
+                                               "NET_RAW",
+                                               "IPC_LOCK",
+                                               "IPC_OWNER",
+                                               "SYS_MODULE",
+                                               "SYS_RAWIO",
+                                               "SYS_CHROOT",
+                                               "SYS_PTRACE",
+                                               "SYS_PACCT",
+                                               "SYS_ADMIN",
+                                               "SYS_BOOT",
+                                               "SYS_NICE",
+                                               "SYS_RESOURCE",
+                                               "SYS_TIME",
+                                               "SYS_TTY_CONFIG",
+                                               "MKNOD",
+                                               "LEASE",
+                                               "AUDIT_WRITE",
+                                               "AUDIT_CONTROL",
+                                               "SETFCAP",
+                                               "MAC_OVERRIDE",
+                                               "MAC_ADMIN",
+                                               "SYSLOG",
+                                               "WAKE_ALARM",
+                                               "BLOCK_SUSPEND",
+                                               "AUDIT_READ",
+                                               "PERFMON",
+                                               "BPF",
+                                               "CHECKPOINT_RESTORE"};
 
 absl::StatusOr<bool> Has(const Machine& machine, absl::string_view name) {
   const auto found =
@@ -57,8 +83,7 @@ absl::StatusOr<Version> ParseVersion(absl::string_view text) {
   if (parts.size() < 2 || !absl::SimpleAtoi(parts[0], &version.major) ||
       !absl::SimpleAtoi(parts[1], &version.minor)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("seccomp profile: minKernel ", text,
-                     ": not a version"));
+        absl::StrCat("seccomp profile: minKernel ", text, ": not a version"));
   }
   return version;
 }

@@ -38,8 +38,8 @@ absl::Status Refuse(absl::string_view what, absl::string_view value) {
 }
 
 absl::Status Failed(absl::string_view verb, absl::string_view object, int rc) {
-  return absl::InternalError(absl::StrCat("seccomp: ", verb, " ", object, ": ",
-                                          strerror(-rc)));
+  return absl::InternalError(
+      absl::StrCat("seccomp: ", verb, " ", object, ": ", strerror(-rc)));
 }
 
 // Unsigned 64 bits; a negative number is its two's complement, as in C.
@@ -74,8 +74,7 @@ absl::StatusOr<uint32_t> ReadErrno(const json::Value& object,
 absl::StatusOr<uint32_t> ReadAction(const json::Value& object,
                                     absl::string_view action_key,
                                     absl::string_view errno_key) {
-  ASSIGN_OR_RETURN(const std::string name,
-                   json::GetString(object, action_key));
+  ASSIGN_OR_RETURN(const std::string name, json::GetString(object, action_key));
   ASSIGN_OR_RETURN(const uint32_t number, ReadErrno(object, errno_key));
   const std::pair<absl::string_view, uint32_t> actions[] = {
       {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
@@ -106,9 +105,12 @@ absl::StatusOr<scmp_arg_cmp> ReadArgument(const json::Value& value) {
     return Refuse("no such argument", absl::StrCat(index));
   }
   const std::pair<absl::string_view, scmp_compare> operators[] = {
-      {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT},
-      {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-      {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+      {"SCMP_CMP_NE", SCMP_CMP_NE},
+      {"SCMP_CMP_LT", SCMP_CMP_LT},
+      {"SCMP_CMP_LE", SCMP_CMP_LE},
+      {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+      {"SCMP_CMP_GE", SCMP_CMP_GE},
+      {"SCMP_CMP_GT", SCMP_CMP_GT},
       {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
   for (const auto& [known, op] : operators) {
     if (name == known) {
@@ -178,9 +180,9 @@ class Filter {
 
 absl::Status Filter::AddArchitecture(const std::string& name) {
   absl::string_view bare = name;
-  std::string lower =
-      absl::ConsumePrefix(&bare, "SCMP_ARCH_") ? absl::AsciiStrToLower(bare)
-                                               : std::string();
+  std::string lower = absl::ConsumePrefix(&bare, "SCMP_ARCH_")
+                          ? absl::AsciiStrToLower(bare)
+                          : std::string();
   const uint32_t token = seccomp_arch_resolve_name(lower.c_str());
   if (lower.empty() || token == 0) {
     return Refuse("unknown architecture", name);
@@ -260,8 +262,8 @@ absl::Status Filter::AddSyscall(const std::string& name, uint32_t action,
       socket_by_argument_ = true;
     }
     const int rc = seccomp_rule_add_array(
-        context_.get(), action, number,
-        static_cast<unsigned>(arguments.size()), arguments.data());
+        context_.get(), action, number, static_cast<unsigned>(arguments.size()),
+        arguments.data());
     // EEXIST: the same rule twice, from two groups of the profile.
     if (rc != 0 && rc != -EEXIST) {
       return Failed("add rule for", name, rc);
@@ -297,8 +299,8 @@ absl::Status Filter::Build(const json::Value& profile, uint64_t capabilities) {
   if (!profile.is_object()) {
     return Refuse("not an object", "the text");
   }
-  ASSIGN_OR_RETURN(default_action_, ReadAction(profile, "defaultAction",
-                                               "defaultErrnoRet"));
+  ASSIGN_OR_RETURN(default_action_,
+                   ReadAction(profile, "defaultAction", "defaultErrnoRet"));
   ASSIGN_OR_RETURN(const std::string listener,
                    json::GetString(profile, "listenerPath"));
   if (!listener.empty()) {
@@ -351,8 +353,8 @@ absl::StatusOr<std::string> Filter::Export() const {
   }
   // BPF_MAXINSNS instructions of 8 bytes are all the kernel takes.
   if (program.size() > size_t{4096} * 8) {
-    return Refuse("too large", absl::StrCat(program.size() / 8,
-                                            " instructions"));
+    return Refuse("too large",
+                  absl::StrCat(program.size() / 8, " instructions"));
   }
   return program;
 }

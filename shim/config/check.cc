@@ -32,9 +32,9 @@ bool HasPlainNames(absl::string_view path) {
 }  // namespace
 
 absl::Status CheckPath(absl::string_view value) {
-  const bool printable =
-      HasOnly(value, [](char c) { return !absl::ascii_iscntrl(
-                                      static_cast<unsigned char>(c)); });
+  const bool printable = HasOnly(value, [](char c) {
+    return !absl::ascii_iscntrl(static_cast<unsigned char>(c));
+  });
   if (!absl::StartsWith(value, "/") || !HasPlainNames(value.substr(1)) ||
       !printable) {
     return Must("be an absolute path without . or .. in it");

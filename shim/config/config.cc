@@ -81,8 +81,7 @@ absl::StatusOr<uint64_t> ReadNumber(const Entry& entry, uint64_t least,
   const int64_t value = number->get();
   if (value < 0 || static_cast<uint64_t>(value) < least ||
       static_cast<uint64_t>(value) > most) {
-    return entry.Error(
-        absl::StrCat("must be between ", least, " and ", most));
+    return entry.Error(absl::StrCat("must be between ", least, " and ", most));
   }
   return static_cast<uint64_t>(value);
 }
@@ -145,8 +144,8 @@ absl::Status ReadHandler(const Entry& entry, absl::string_view name,
   }
   Handler& handler = config.handlers[std::string(name)];
   for (const auto& [key, node] : *members) {
-    const Entry member{
-        entry.file, absl::StrCat(entry.key, ".", View(key.str())), node};
+    const Entry member{entry.file,
+                       absl::StrCat(entry.key, ".", View(key.str())), node};
     if (key.str() != "user_namespace") {
       return member.Error("is not a known key");
     }
@@ -224,9 +223,8 @@ absl::StatusOr<Config> Load(const std::string& path) {
   const toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ":", error.source().begin.line, ": ",
-                     View(error.description())));
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ":", error.source().begin.line, ": ", View(error.description())));
   }
   Config config;
   for (const auto& [key, node] : parsed.table()) {

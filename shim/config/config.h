@@ -67,7 +67,7 @@ struct Config {
   struct Cgroup {
     std::string parent = "caisson";  // for pods without a cgroup_parent
     std::string keepers = "caisson.keepers";
-    std::string driver = "auto";     // auto, cgroupfs (systemd: issue B)
+    std::string driver = "auto";  // auto, cgroupfs (systemd: issue B)
 
     bool operator==(const Cgroup&) const = default;
   } cgroup;

@@ -27,8 +27,7 @@ std::vector<identity::IdExtent> MapOf(
     const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from) {
   std::vector<identity::IdExtent> map;
   for (const state::v1::IdExtent& extent : from) {
-    map.push_back(
-        {extent.container_id(), extent.host_id(), extent.length()});
+    map.push_back({extent.container_id(), extent.host_id(), extent.length()});
   }
   return map;
 }
@@ -62,8 +61,7 @@ absl::StatusOr<cgroup::Cgroup> MakeCgroup(const cgroup::Layout& layout,
                                           const std::string& path,
                                           const cgroup::Limits& limits,
                                           Rollback& rollback) {
-  ASSIGN_OR_RETURN(cgroup::Cgroup group,
-                   cgroup::Cgroup::Create(layout, path));
+  ASSIGN_OR_RETURN(cgroup::Cgroup group, cgroup::Cgroup::Create(layout, path));
   rollback.Add("cgroup", [&layout, path]() -> absl::Status {
     ASSIGN_OR_RETURN(const cgroup::Cgroup left,
                      cgroup::Cgroup::Open(layout, path));
@@ -126,9 +124,9 @@ absl::StatusOr<std::string> Runtime::FindSame(
     if (container->record.state() == ContainerRecord::CREATED) {
       return container->id;
     }
-    return absl::AlreadyExistsError(absl::StrCat(
-        "create container ", metadata.name(), " attempt ", metadata.attempt(),
-        ": it is ", container->id));
+    return absl::AlreadyExistsError(
+        absl::StrCat("create container ", metadata.name(), " attempt ",
+                     metadata.attempt(), ": it is ", container->id));
   }
   return std::string();
 }
@@ -137,9 +135,8 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
                                      const SandboxPtr& pod,
                                      const ContainerPtr& it,
                                      Rollback& rollback) {
-  ASSIGN_OR_RETURN(
-      const image::Image image,
-      parts_.images->Find(request.config().image().image()));
+  ASSIGN_OR_RETURN(const image::Image image,
+                   parts_.images->Find(request.config().image().image()));
   ASSIGN_OR_RETURN(const identity::UserDatabase users,
                    parts_.images->Users(image.id));
   plan::ContainerInputs inputs{request.config(), pod->config, image.config,
@@ -177,9 +174,9 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   ASSIGN_OR_RETURN(const std::vector<std::string> layers,
                    parts_.images->MountLayers(image.id));
   plan.message.mutable_layers()->Assign(layers.begin(), layers.end());
-  ASSIGN_OR_RETURN(const cgroup::Cgroup group,
-                   MakeCgroup(parts_.layout, record.cgroup(), decision.limits,
-                              rollback));
+  ASSIGN_OR_RETURN(
+      const cgroup::Cgroup group,
+      MakeCgroup(parts_.layout, record.cgroup(), decision.limits, rollback));
   RETURN_IF_ERROR(AttachCgroup(group, group, plan));
   if (!decision.log_path.empty()) {
     ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
@@ -227,8 +224,7 @@ absl::StatusOr<std::string> Runtime::CreateContainer(
     containers_.erase(it->id);
     return absl::OkStatus();
   });
-  RETURN_IF_ERROR(
-      Annotate(BuildContainer(request, pod, it, rollback), what));
+  RETURN_IF_ERROR(Annotate(BuildContainer(request, pod, it, rollback), what));
   {
     const std::lock_guard<std::mutex> lock(it->mutex);
     if (record.state() == ContainerRecord::CREATING) {

@@ -43,9 +43,9 @@ absl::Status Runtime::StartContainer(const std::string& id) {
     record.set_reason("StartError");
     record.set_message(std::string(started.status().message()));
     RETURN_IF_ERROR(parts_.store->PutContainer(record));
-    return Annotate(FromWork(started.status()),
-                    absl::StrCat("start container ",
-                                 container->config.metadata().name()));
+    return Annotate(
+        FromWork(started.status()),
+        absl::StrCat("start container ", container->config.metadata().name()));
   }
   record.set_started_at(started->started_at());
   record.set_seccomp_mode(started->seccomp_mode());
@@ -60,9 +60,8 @@ absl::Status Runtime::StartContainer(const std::string& id) {
 bool Runtime::AwaitExit(Container& container, absl::Duration timeout) {
   std::unique_lock<std::mutex> lock(container.mutex);
   return container.changed.wait_for(
-      lock, absl::ToChronoNanoseconds(timeout), [&] {
-        return container.record.state() == ContainerRecord::EXITED;
-      });
+      lock, absl::ToChronoNanoseconds(timeout),
+      [&] { return container.record.state() == ContainerRecord::EXITED; });
 }
 
 absl::Status Runtime::EndContainer(Container& container,
@@ -77,8 +76,8 @@ absl::Status Runtime::EndContainer(Container& container,
     keeper = pod->keeper;
   }
   if (keeper != nullptr && timeout > absl::ZeroDuration()) {
-    const absl::Status sent = keeper->SignalContainer(
-        container.id, container.record.stop_signal());
+    const absl::Status sent =
+        keeper->SignalContainer(container.id, container.record.stop_signal());
     if (sent.ok() && AwaitExit(container, timeout)) {
       return absl::OkStatus();
     }
@@ -145,8 +144,8 @@ absl::Status Runtime::RemoveContainer(const std::string& id) {
   Container& container = **found;
   const std::lock_guard<std::mutex> operation(container.operation);
   const std::string what = absl::StrCat("remove container ", container.id);
-  RETURN_IF_ERROR(Annotate(
-      FromWork(EndContainer(container, absl::ZeroDuration())), what));
+  RETURN_IF_ERROR(
+      Annotate(FromWork(EndContainer(container, absl::ZeroDuration())), what));
   RETURN_IF_ERROR(Annotate(FromWork(FreeContainer(container)), what));
   const std::lock_guard<std::mutex> lock(mutex_);
   containers_.erase(container.id);
@@ -170,8 +169,7 @@ absl::Status Runtime::ReopenLog(const std::string& id) {
   return FromWork(keeper->ReopenLog(container->id, std::move(log).value()));
 }
 
-void Runtime::MarkExited(Container& container, int code,
-                         int64_t finished_at) {
+void Runtime::MarkExited(Container& container, int code, int64_t finished_at) {
   uint64_t oom_kills = 0;
   const absl::StatusOr<cgroup::Cgroup> group =
       cgroup::Cgroup::Open(parts_.layout, container.record.cgroup());
@@ -228,8 +226,8 @@ void Runtime::OnKeeperGone(const SandboxPtr& pod) {
     pod->record.set_state(state::v1::PodRecord::STOPPED);
     // The pointer stays: its object can't be destroyed on its own thread.
     if (absl::Status put = parts_.store->UpdatePod(pod->record); !put.ok()) {
-      LogError(absl::StrCat("record end of pod ", pod->id, ": ",
-                            put.message()));
+      LogError(
+          absl::StrCat("record end of pod ", pod->id, ": ", put.message()));
     }
   }
   LogError(absl::StrCat("keeper of pod ", pod->id,

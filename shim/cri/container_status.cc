@@ -64,9 +64,8 @@ void FillStatus(const Container& container, v1::ContainerStatus& status) {
 
 }  // namespace
 
-absl::Status Runtime::ContainerStatus(
-    const v1::ContainerStatusRequest& request,
-    v1::ContainerStatusResponse& response) {
+absl::Status Runtime::ContainerStatus(const v1::ContainerStatusRequest& request,
+                                      v1::ContainerStatusResponse& response) {
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    FindContainer(request.container_id()));
   const std::lock_guard<std::mutex> lock(container->mutex);

@@ -126,14 +126,14 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   parts.seccomp = seccomp::Compiler::Create();
   // In memory the layout has its last place now: cgroups point to it.
   auto runtime = std::make_unique<Runtime>(std::move(parts));
-  RETURN_IF_ERROR(runtime->StartKeepers(program(config.keeper,
-                                                "caisson-keeper")));
+  RETURN_IF_ERROR(
+      runtime->StartKeepers(program(config.keeper, "caisson-keeper")));
   return runtime;
 }
 
 absl::Status Runtime::StartKeepers(const std::string& program) {
-  ASSIGN_OR_RETURN(parts_.keepers, cri::StartKeepers(parts_.config,
-                                                     parts_.layout, program));
+  ASSIGN_OR_RETURN(parts_.keepers,
+                   cri::StartKeepers(parts_.config, parts_.layout, program));
   return absl::OkStatus();
 }
 
@@ -149,8 +149,7 @@ absl::Status Serve(Runtime& runtime) {
   RuntimeService runtime_service(runtime);
   ImageService image_service(runtime.images());
   grpc::ServerBuilder builder;
-  builder.AddListeningPort("unix://" + path,
-                           grpc::InsecureServerCredentials());
+  builder.AddListeningPort("unix://" + path, grpc::InsecureServerCredentials());
   builder.RegisterService(&runtime_service);
   builder.RegisterService(&image_service);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);

@@ -93,9 +93,8 @@ absl::Status CheckRequest(const v1::ExecSyncRequest& request) {
     return absl::InvalidArgumentError("exec: check cmd: is empty");
   }
   if (request.timeout() < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("exec: check timeout: ", request.timeout(),
-                     " is negative"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "exec: check timeout: ", request.timeout(), " is negative"));
   }
   return absl::OkStatus();
 }

@@ -51,19 +51,18 @@ std::string ContainerInfo(const Container& container) {
   const state::v1::ContainerRecord& record = container.record;
   keeper::v1::ReadBack facts;
   facts.ParseFromString(record.read_back());
-  return json::Dump(
-      {{"pid", record.pid()},
-       {"uidMap", MapJson(facts.uids())},
-       {"gidMap", MapJson(facts.gids())},
-       {"uid", facts.uid()},
-       {"gid", facts.gid()},
-       {"groups", std::vector<uint32_t>(facts.groups().begin(),
-                                        facts.groups().end())},
-       {"capabilities", CapabilitiesJson(facts.capabilities())},
-       {"noNewPrivs", facts.no_new_privileges()},
-       {"seccompMode", record.seccomp_mode()},
-       {"cgroupPath", record.cgroup()},
-       {"stepTimes", StepsJson(container.steps)}});
+  return json::Dump({{"pid", record.pid()},
+                     {"uidMap", MapJson(facts.uids())},
+                     {"gidMap", MapJson(facts.gids())},
+                     {"uid", facts.uid()},
+                     {"gid", facts.gid()},
+                     {"groups", std::vector<uint32_t>(facts.groups().begin(),
+                                                      facts.groups().end())},
+                     {"capabilities", CapabilitiesJson(facts.capabilities())},
+                     {"noNewPrivs", facts.no_new_privileges()},
+                     {"seccompMode", record.seccomp_mode()},
+                     {"cgroupPath", record.cgroup()},
+                     {"stepTimes", StepsJson(container.steps)}});
 }
 
 }  // namespace caisson::cri

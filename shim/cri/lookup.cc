@@ -12,8 +12,7 @@ namespace {
 template <typename Map>
 typename Map::mapped_type FindByPrefix(const Map& map, const std::string& id) {
   const auto first = map.lower_bound(id);
-  if (id.empty() || first == map.end() ||
-      !absl::StartsWith(first->first, id)) {
+  if (id.empty() || first == map.end() || !absl::StartsWith(first->first, id)) {
     return nullptr;
   }
   const auto second = std::next(first);

@@ -39,14 +39,13 @@ absl::Status Run(const std::string& config_path) {
   caisson::config::Config config;
   // No file is needed to start; one that was named must be there.
   if (!config_path.empty() || access(kDefaultConfig, F_OK) == 0) {
-    ASSIGN_OR_RETURN(config, caisson::config::Load(config_path.empty()
-                                                       ? kDefaultConfig
-                                                       : config_path));
+    ASSIGN_OR_RETURN(config,
+                     caisson::config::Load(config_path.empty() ? kDefaultConfig
+                                                               : config_path));
   }
   caisson::SetUpLog("caissond", LevelOf(config.log_level));
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<caisson::cri::Runtime> runtime,
-      caisson::cri::OpenRuntime(config, ProgramDirectory()));
+  ASSIGN_OR_RETURN(std::unique_ptr<caisson::cri::Runtime> runtime,
+                   caisson::cri::OpenRuntime(config, ProgramDirectory()));
   RETURN_IF_ERROR(
       caisson::Annotate(runtime->Recover(), "recover from records"));
   return caisson::cri::Serve(*runtime);

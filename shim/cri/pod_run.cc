@@ -98,9 +98,8 @@ absl::Status Runtime::LeaseIds(const plan::PodDecision& decision,
       extra_start = parts_.pool.Start(extra);
       leases.push_back({extra_start, identity::kSlotLength});
     }
-    ASSIGN_OR_RETURN(
-        const std::vector<identity::IdExtent> map,
-        identity::MakeMap(start, decision.extra_ids, extra_start));
+    ASSIGN_OR_RETURN(const std::vector<identity::IdExtent> map,
+                     identity::MakeMap(start, decision.extra_ids, extra_start));
     SetExtents(map, *pod.record.mutable_uids());
     SetExtents(map, *pod.record.mutable_gids());
   }
@@ -149,8 +148,7 @@ std::shared_ptr<pod::Keeper> Runtime::AdoptKeeper(const SandboxPtr& pod,
 
 absl::Status Runtime::StartKeeper(plan::PodDecision decision,
                                   const SandboxPtr& pod, Rollback& rollback) {
-  ASSIGN_OR_RETURN(pod::KeeperFactory::NewKeeper fresh,
-                   parts_.keepers->Fork());
+  ASSIGN_OR_RETURN(pod::KeeperFactory::NewKeeper fresh, parts_.keepers->Fork());
   pod->record.set_keeper_pid(fresh.pid);
   const std::shared_ptr<pod::Keeper> keeper =
       AdoptKeeper(pod, std::move(fresh.socket));
@@ -191,8 +189,7 @@ absl::Status Runtime::AttachNetwork(const plan::PodDecision& /*decision*/,
   RETURN_IF_ERROR(network::PinNamespace(network.get(), path));
   ASSIGN_OR_RETURN(const network::Addresses addresses,
                    parts_.cni->Add(AttachmentOf(*pod)));
-  pod->record.mutable_ips()->Assign(addresses.ips.begin(),
-                                    addresses.ips.end());
+  pod->record.mutable_ips()->Assign(addresses.ips.begin(), addresses.ips.end());
   return absl::OkStatus();
 }
 
@@ -219,10 +216,10 @@ absl::StatusOr<std::string> Runtime::RunPod(
   record.set_keeper_socket(KeeperSocket(pod->id));
   record.set_boot_id(BootId());
   record.set_owns_cgroup(decision.cgroup_parent.empty());
-  record.set_cgroup(decision.cgroup_parent.empty()
-                        ? absl::StrCat(parts_.config.cgroup.parent, "/",
-                                       pod->id)
-                        : decision.cgroup_parent);
+  record.set_cgroup(
+      decision.cgroup_parent.empty()
+          ? absl::StrCat(parts_.config.cgroup.parent, "/", pod->id)
+          : decision.cgroup_parent);
   const std::lock_guard<std::mutex> operation(pod->operation);
   RETURN_IF_ERROR(Annotate(LeaseIds(decision, *pod), "run pod sandbox"));
   Rollback rollback;

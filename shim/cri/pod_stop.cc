@@ -21,8 +21,8 @@ network::Attachment Runtime::AttachmentOf(const Sandbox& pod) const {
       const char* protocol = port.protocol() == v1::UDP    ? "udp"
                              : port.protocol() == v1::SCTP ? "sctp"
                                                            : "tcp";
-      attachment.ports.push_back({port.host_port(), port.container_port(),
-                                  protocol, port.host_ip()});
+      attachment.ports.push_back(
+          {port.host_port(), port.container_port(), protocol, port.host_ip()});
     }
   }
   attachment.annotations.insert(pod.config.annotations().begin(),
@@ -94,9 +94,9 @@ absl::Status Runtime::StopPod(const std::string& id) {
   }
   for (const ContainerPtr& container : ContainersOf(pod.id)) {
     const std::lock_guard<std::mutex> one(container->operation);
-    RETURN_IF_ERROR(Annotate(
-        FromWork(EndContainer(*container, absl::ZeroDuration())),
-        absl::StrCat("stop container ", container->id)));
+    RETURN_IF_ERROR(
+        Annotate(FromWork(EndContainer(*container, absl::ZeroDuration())),
+                 absl::StrCat("stop container ", container->id)));
   }
   RETURN_IF_ERROR(
       Annotate(FromWork(DetachNetwork(pod)), "stop pod sandbox: network"));

@@ -91,6 +91,7 @@ class Runtime {
   void Status(v1::StatusResponse& response);
 
   image::ImageStore& images() { return *parts_.images; }
+
   const config::Config& config() const { return parts_.config; }
 
  private:

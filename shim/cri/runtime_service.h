@@ -14,7 +14,7 @@ class RuntimeService final : public v1::RuntimeService::Service {
   // Borrowed.
   explicit RuntimeService(Runtime& runtime) : runtime_(runtime) {}
 
-#define CAISSON_RPC(Name)                                      \
+#define CAISSON_RPC(Name)                                           \
   grpc::Status Name(grpc::ServerContext*, const v1::Name##Request*, \
                     v1::Name##Response*) override
   CAISSON_RPC(Version);

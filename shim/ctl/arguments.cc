@@ -30,10 +30,11 @@ void AddRun(CLI::App& app, Arguments& arguments) {
   command->callback([&arguments] { arguments.command = Command::kRun; });
 }
 
-void AddSimple(CLI::App& app, const char* name, const char* help,
-               Command value, Arguments& arguments) {
-  app.add_subcommand(name, help)->callback(
-      [&arguments, value] { arguments.command = value; });
+void AddSimple(CLI::App& app, const char* name, const char* help, Command value,
+               Arguments& arguments) {
+  app.add_subcommand(name, help)->callback([&arguments, value] {
+    arguments.command = value;
+  });
 }
 
 }  // namespace
@@ -53,8 +54,7 @@ Arguments ParseArguments(int argc, char** argv, int& exit_code) {
   CLI::App* remove = app.add_subcommand("remove", "Stop and remove pods");
   bool all = false;
   remove->add_flag("--all", all, "Every pod there is")->required();
-  remove->callback(
-      [&arguments] { arguments.command = Command::kRemoveAll; });
+  remove->callback([&arguments] { arguments.command = Command::kRemoveAll; });
   AddSimple(app, "check", "Say what this machine lacks and what that costs",
             Command::kCheck, arguments);
   CLI::App* config = app.add_subcommand("config", "Configuration");

@@ -48,6 +48,7 @@ std::string ReadText(const std::string& path) {
 
 bool IsCgroup2(const char* path) {
   struct statfs info {};
+
   return ::statfs(path, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
 }
 
@@ -181,8 +182,7 @@ absl::StatusOr<std::string> ProbeLandlock() {
 }
 
 absl::StatusOr<std::string> ProbePidfd() {
-  const UniqueFd fd(
-      static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  const UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!fd.ok()) {
     return ErrnoError("open", "pidfd");
   }

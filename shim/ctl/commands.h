@@ -11,8 +11,7 @@ namespace caisson::ctl {
 
 // Runs a command in a pod of its own and gives its exit code.  Leaves nothing
 // behind, also when interrupted.
-absl::StatusOr<int> Run(const std::string& endpoint,
-                        const RunOptions& options);
+absl::StatusOr<int> Run(const std::string& endpoint, const RunOptions& options);
 
 absl::StatusOr<int> Ps(const std::string& endpoint);
 

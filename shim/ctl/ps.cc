@@ -33,8 +33,7 @@ absl::StatusOr<std::string> FirstId(const json::Value& info) {
     return std::string("-");
   }
   for (const json::Value& extent : *map) {
-    ASSIGN_OR_RETURN(const int64_t inside,
-                     json::GetInt(extent, "containerId"));
+    ASSIGN_OR_RETURN(const int64_t inside, json::GetInt(extent, "containerId"));
     if (inside == 0) {
       ASSIGN_OR_RETURN(const int64_t outside, json::GetInt(extent, "hostId"));
       return absl::StrCat(outside);
@@ -111,12 +110,12 @@ std::vector<std::string> PodColumns(const cri::PodSandbox& pod) {
 
 absl::StatusOr<int> Ps(const std::string& endpoint) {
   Client client(endpoint);
-  ASSIGN_OR_RETURN(const cri::ListPodSandboxResponse pods,
-                   client.Call(&RuntimeApi::ListPodSandbox,
-                               cri::ListPodSandboxRequest()));
-  ASSIGN_OR_RETURN(const cri::ListContainersResponse containers,
-                   client.Call(&RuntimeApi::ListContainers,
-                               cri::ListContainersRequest()));
+  ASSIGN_OR_RETURN(
+      const cri::ListPodSandboxResponse pods,
+      client.Call(&RuntimeApi::ListPodSandbox, cri::ListPodSandboxRequest()));
+  ASSIGN_OR_RETURN(
+      const cri::ListContainersResponse containers,
+      client.Call(&RuntimeApi::ListContainers, cri::ListContainersRequest()));
   std::multimap<std::string, const cri::Container*> of_pod;
   for (const cri::Container& container : containers.containers()) {
     of_pod.emplace(container.pod_sandbox_id(), &container);
@@ -134,8 +133,7 @@ absl::StatusOr<int> Ps(const std::string& endpoint) {
     }
     for (auto it = first; it != last; ++it) {
       const cri::Container& container = *it->second;
-      ASSIGN_OR_RETURN(const Facts own,
-                       ContainerFacts(client, container.id()));
+      ASSIGN_OR_RETURN(const Facts own, ContainerFacts(client, container.id()));
       row = PodColumns(pod);
       row.insert(row.end(),
                  {container.metadata().name(), StateName(container.state()),

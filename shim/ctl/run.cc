@@ -159,8 +159,7 @@ absl::StatusOr<int> Run(const std::string& endpoint,
   const std::string run = GenerateId();
   const cri::PodSandboxConfig pod = PodConfig(options, run, logs);
   cri::CreateContainerRequest create;
-  ASSIGN_OR_RETURN(*create.mutable_config(),
-                   ContainerConfigOf(options, image));
+  ASSIGN_OR_RETURN(*create.mutable_config(), ContainerConfigOf(options, image));
   *create.mutable_sandbox_config() = pod;
   cleanup.Add("remove pod",
               [&client, run] { return RemovePodsOfRun(client, run); });

@@ -15,12 +15,10 @@ namespace cri = ::runtime::v1;
 
 // What the kubelet sends for a pod that says nothing about /proc.
 constexpr const char* kMasked[] = {
-    "/proc/asound",      "/proc/acpi",
-    "/proc/interrupts",  "/proc/kcore",
-    "/proc/keys",        "/proc/latency_stats",
-    "/proc/timer_list",  "/proc/timer_stats",
-    "/proc/sched_debug", "/proc/scsi",
-    "/sys/firmware",     "/sys/devices/virtual/powercap",
+    "/proc/asound",     "/proc/acpi",        "/proc/interrupts",
+    "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap",
 };
 constexpr const char* kReadOnly[] = {
     "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",

@@ -8,9 +8,8 @@ namespace caisson::ctl {
 absl::StatusOr<int> Version(const std::string& endpoint) {
   std::printf("caissonctl %s\n", CAISSON_VERSION);
   Client client(endpoint);
-  const absl::StatusOr<cri::VersionResponse> answer =
-      client.Call(&RuntimeApi::Version, cri::VersionRequest(),
-                  absl::Seconds(2));
+  const absl::StatusOr<cri::VersionResponse> answer = client.Call(
+      &RuntimeApi::Version, cri::VersionRequest(), absl::Seconds(2));
   if (!answer.ok()) {
     std::printf("%s: %s\n", endpoint.c_str(),
                 std::string(answer.status().message()).c_str());

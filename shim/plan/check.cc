@@ -58,8 +58,7 @@ absl::Status CheckAbsolutePath(absl::string_view field,
 
 absl::Status CheckId(absl::string_view field, int64_t value) {
   if (value < 0 || value >= int64_t{identity::kIdLimit}) {
-    return Refuse(field, absl::StrCat(value),
-                  "is out of range 0..2147483647");
+    return Refuse(field, absl::StrCat(value), "is out of range 0..2147483647");
   }
   return absl::OkStatus();
 }

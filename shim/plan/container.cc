@@ -25,13 +25,12 @@ constexpr char kDefaultPath[] =
 constexpr int kDefaultStopSignal = 15;
 
 constexpr const char* kMaskedPaths[] = {
-    "/proc/acpi",        "/proc/asound",      "/proc/interrupts",
-    "/proc/kcore",       "/proc/keys",        "/proc/latency_stats",
-    "/proc/timer_list",  "/proc/timer_stats", "/proc/sched_debug",
-    "/proc/scsi",        "/sys/firmware",
-    "/sys/devices/virtual/powercap"};
-constexpr const char* kReadOnlyPaths[] = {
-    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+    "/proc/acpi",       "/proc/asound",      "/proc/interrupts",
+    "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
+constexpr const char* kReadOnlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq",
+                                          "/proc/sys", "/proc/sysrq-trigger"};
 
 const cri::LinuxContainerSecurityContext& Security(
     const ContainerInputs& inputs) {
@@ -218,8 +217,7 @@ absl::Status RefuseLabels(const ContainerInputs& inputs) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNotNegative(const char* field, int64_t value,
-                              int64_t least) {
+absl::Status CheckNotNegative(const char* field, int64_t value, int64_t least) {
   if (value < least) {
     return Refuse(absl::StrCat("config.linux.resources.", field),
                   absl::StrCat(value), "is negative");
@@ -235,8 +233,7 @@ absl::Status SetLimits(const cri::LinuxContainerResources& resources,
   RETURN_IF_ERROR(CheckNotNegative("memory_limit_in_bytes",
                                    resources.memory_limit_in_bytes(), 0));
   RETURN_IF_ERROR(CheckNotNegative("memory_swap_limit_in_bytes",
-                                   resources.memory_swap_limit_in_bytes(),
-                                   -1));
+                                   resources.memory_swap_limit_in_bytes(), -1));
   if (resources.oom_score_adj() < -1000 || resources.oom_score_adj() > 1000) {
     return Refuse("config.linux.resources.oom_score_adj",
                   absl::StrCat(resources.oom_score_adj()),
@@ -260,8 +257,7 @@ absl::Status SetLimits(const cri::LinuxContainerResources& resources,
   }
   limits.cpuset_cpus = resources.cpuset_cpus();
   limits.cpuset_mems = resources.cpuset_mems();
-  limits.unified.insert(resources.unified().begin(),
-                        resources.unified().end());
+  limits.unified.insert(resources.unified().begin(), resources.unified().end());
   decision.plan.mutable_process()->set_oom_score_adj(
       static_cast<int32_t>(resources.oom_score_adj()));
   return absl::OkStatus();
@@ -379,8 +375,7 @@ absl::Status SetProcess(const ContainerInputs& inputs,
 
 }  // namespace
 
-absl::StatusOr<ContainerDecision> PlanContainer(
-    const ContainerInputs& inputs) {
+absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   ContainerDecision decision;
   RETURN_IF_ERROR(CheckConfig(inputs));
   RETURN_IF_ERROR(SetProcess(inputs, decision));

@@ -41,8 +41,7 @@ absl::Status CheckTarget(const std::string& field, const std::string& target) {
   const bool allowed =
       std::any_of(std::begin(kProcTargets), std::end(kProcTargets),
                   [&](const char* one) { return target == one; });
-  return allowed ? absl::OkStatus()
-                 : Refuse(field, target, "lies in /proc");
+  return allowed ? absl::OkStatus() : Refuse(field, target, "lies in /proc");
 }
 
 absl::Status SetPropagation(const cri::Mount& from, const std::string& field,
@@ -82,8 +81,8 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
     return absl::UnimplementedError(
         absl::StrCat("check ", field, ".image: image volumes are not built"));
   }
-  RETURN_IF_ERROR(CheckText(field + ".container_path", from.container_path(),
-                            4095, false));
+  RETURN_IF_ERROR(
+      CheckText(field + ".container_path", from.container_path(), 4095, false));
   RETURN_IF_ERROR(CheckAbsolutePath(field + ".host_path", from.host_path()));
   Mount mount;
   mount.set_kind(Mount::BIND);

@@ -40,8 +40,8 @@ absl::Status ChooseHandler(const std::string& asked,
                            PodDecision& decision) {
   decision.handler = asked.empty() ? config.default_handler : asked;
   if (!config.handlers.contains(decision.handler)) {
-    return absl::NotFoundError(absl::StrCat("check runtime_handler: \"",
-                                            asked, "\" is not configured"));
+    return absl::NotFoundError(absl::StrCat("check runtime_handler: \"", asked,
+                                            "\" is not configured"));
   }
   return absl::OkStatus();
 }
@@ -65,8 +65,10 @@ absl::Status ReadGivenMaps(const cri::UserNamespace& options,
                            PodDecision& decision) {
   const std::string field =
       "config.linux.security_context.namespace_options.userns_options";
-  ASSIGN_OR_RETURN(decision.given_uids, ReadMap(options.uids(), field + ".uids"));
-  ASSIGN_OR_RETURN(decision.given_gids, ReadMap(options.gids(), field + ".gids"));
+  ASSIGN_OR_RETURN(decision.given_uids,
+                   ReadMap(options.uids(), field + ".uids"));
+  ASSIGN_OR_RETURN(decision.given_gids,
+                   ReadMap(options.gids(), field + ".gids"));
   if (decision.given_uids != decision.given_gids) {
     return Refuse(field, "gids", "differ from uids");
   }
@@ -220,14 +222,13 @@ absl::Status AddPorts(const cri::PodSandboxConfig& config,
     const char* protocol = port.protocol() == cri::UDP    ? "udp"
                            : port.protocol() == cri::SCTP ? "sctp"
                                                           : "tcp";
-    decision.ports.push_back({port.host_port(), port.container_port(),
-                              protocol, port.host_ip()});
+    decision.ports.push_back(
+        {port.host_port(), port.container_port(), protocol, port.host_ip()});
   }
   return absl::OkStatus();
 }
 
-absl::Status WriteResolvConf(const cri::DNSConfig& dns,
-                             PodDecision& decision) {
+absl::Status WriteResolvConf(const cri::DNSConfig& dns, PodDecision& decision) {
   const auto check = [](const auto& list, const char* field) {
     for (const std::string& value : list) {
       RETURN_IF_ERROR(CheckText(field, value, 256, false));
@@ -257,8 +258,7 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
   const cri::PodSandboxConfig& pod = request.config();
   PodDecision decision;
   RETURN_IF_ERROR(CheckMetadata(pod));
-  RETURN_IF_ERROR(
-      ChooseHandler(request.runtime_handler(), config, decision));
+  RETURN_IF_ERROR(ChooseHandler(request.runtime_handler(), config, decision));
   RETURN_IF_ERROR(
       ChooseUsers(pod.linux().security_context(), config, decision));
   RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));

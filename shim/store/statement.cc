@@ -15,14 +15,15 @@ absl::Status DatabaseError(sqlite3* database, absl::string_view what) {
 absl::StatusOr<Statement> Statement::Prepare(sqlite3* database,
                                              const char* sql) {
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) !=
-      SQLITE_OK) {
+  if (sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) != SQLITE_OK) {
     return DatabaseError(database, absl::StrCat("prepare \"", sql, "\""));
   }
   return Statement(statement);
 }
 
-Statement::~Statement() { sqlite3_finalize(statement_); }
+Statement::~Statement() {
+  sqlite3_finalize(statement_);
+}
 
 void Statement::BindText(int parameter, absl::string_view text) {
   sqlite3_bind_text(statement_, parameter, text.data(),

@@ -17,9 +17,11 @@ class Statement {
   static absl::StatusOr<Statement> Prepare(sqlite3* database, const char* sql);
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
+
   Statement(Statement&& other) noexcept : statement_(other.statement_) {
     other.statement_ = nullptr;
   }
+
   ~Statement();
 
   void BindText(int parameter, absl::string_view text);

@@ -38,7 +38,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   return store;
 }
 
-Store::~Store() { sqlite3_close(database_); }
+Store::~Store() {
+  sqlite3_close(database_);
+}
 
 absl::Status Store::Execute(const char* sql) {
   if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
@@ -75,8 +77,8 @@ absl::Status Store::AddLeases(const std::string& pod,
     ASSIGN_OR_RETURN(const bool taken, overlap.Step());
     if (taken) {
       return absl::AlreadyExistsError(
-          absl::StrCat("lease ids ", lease.start, "+", lease.length,
-                       ": pod ", overlap.Bytes(0), " has some of them"));
+          absl::StrCat("lease ids ", lease.start, "+", lease.length, ": pod ",
+                       overlap.Bytes(0), " has some of them"));
     }
     ASSIGN_OR_RETURN(
         Statement insert,
@@ -145,8 +147,7 @@ absl::Status Store::RemoveContainer(const std::string& id) {
 }
 
 template <typename Record>
-absl::Status Store::LoadTable(const char* table,
-                              std::vector<Record>& records) {
+absl::Status Store::LoadTable(const char* table, std::vector<Record>& records) {
   std::vector<std::string> damaged;
   {
     ASSIGN_OR_RETURN(
@@ -170,11 +171,11 @@ absl::Status Store::LoadTable(const char* table,
   for (const std::string& id : damaged) {
     LogError(absl::StrCat("load record ", id, " of ", table,
                           ": damaged, set aside"));
-    RETURN_IF_ERROR(Remove(
-        absl::StrCat("INSERT INTO damaged SELECT '", table,
-                     "', id, record FROM ", table, " WHERE id = ?")
-            .c_str(),
-        id));
+    RETURN_IF_ERROR(
+        Remove(absl::StrCat("INSERT INTO damaged SELECT '", table,
+                            "', id, record FROM ", table, " WHERE id = ?")
+                   .c_str(),
+               id));
     RETURN_IF_ERROR(Remove(
         absl::StrCat("DELETE FROM ", table, " WHERE id = ?").c_str(), id));
   }

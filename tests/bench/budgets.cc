@@ -27,7 +27,9 @@ constexpr Metric kMetrics[] = {
 
 }  // namespace
 
-absl::Span<const Metric> Metrics() { return kMetrics; }
+absl::Span<const Metric> Metrics() {
+  return kMetrics;
+}
 
 bool KeepsBudget(const Metric& metric, double value) {
   if (metric.budget == 0) {

@@ -54,8 +54,7 @@ absl::Status MeasureBurst(Peer& peer, const Options& options) {
     return peer.RemovePod(id);
   };
   const double start = SecondsNow();
-  RETURN_IF_ERROR(
-      InParallel(options.burst_pods, options.burst_parallel, make));
+  RETURN_IF_ERROR(InParallel(options.burst_pods, options.burst_parallel, make));
   const double started = SecondsNow();
   RETURN_IF_ERROR(
       InParallel(options.burst_pods, options.burst_parallel, remove));

@@ -28,9 +28,9 @@ class Round {
 
 absl::Status MeasureContainer(Peer& peer, const Options& options,
                               const Pod& pod, Round& round) {
-  ASSIGN_OR_RETURN(const std::string id,
-                   peer.CreateContainer(pod, options.sleep_command,
-                                        round.Time("create")));
+  ASSIGN_OR_RETURN(
+      const std::string id,
+      peer.CreateContainer(pod, options.sleep_command, round.Time("create")));
   RETURN_IF_ERROR(peer.StartContainer(id, round.Time("start")));
   *round.Time("create_start") =
       round.Seconds("create") + round.Seconds("start");

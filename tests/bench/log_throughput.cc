@@ -61,8 +61,8 @@ absl::Status AwaitExit(Peer& peer, const std::string& id) {
     if (status.state() == cri::CONTAINER_EXITED) {
       return status.exit_code() == 0
                  ? absl::OkStatus()
-                 : absl::InternalError(absl::StrCat(
-                       "print: exit code ", status.exit_code()));
+                 : absl::InternalError(
+                       absl::StrCat("print: exit code ", status.exit_code()));
     }
     absl::SleepFor(absl::Milliseconds(2));
   }

@@ -51,8 +51,7 @@ void RunLatency(const Peers& peers, const Options& options,
       if (failed[i] || !interrupt.Check().ok()) {
         continue;
       }
-      const absl::Status status =
-          MeasureLatency(*peers[i], options, round > 0);
+      const absl::Status status = MeasureLatency(*peers[i], options, round > 0);
       failed[i] = !status.ok();
       Record(*peers[i], "latency", status);
     }
@@ -65,9 +64,9 @@ void RunParts(const Peers& peers, const Options& options,
     RunLatency(peers, options, interrupt);
   }
   for (const Part& part : kParts) {
-    const bool wanted = options.Wants(part.name) &&
-                        (part.measure != MeasurePull ||
-                         !options.pull_image.empty());
+    const bool wanted =
+        options.Wants(part.name) &&
+        (part.measure != MeasurePull || !options.pull_image.empty());
     for (const std::unique_ptr<Peer>& peer : peers) {
       if (wanted && interrupt.Check().ok()) {
         Record(*peer, part.name, part.measure(*peer, options));
@@ -80,8 +79,7 @@ bool Prepare(const Peers& peers) {
   for (const std::unique_ptr<Peer>& peer : peers) {
     const absl::Status status = peer->Prepare();
     if (!status.ok()) {
-      LogError(absl::StrCat("prepare ", peer->name(), ": ",
-                            status.message()));
+      LogError(absl::StrCat("prepare ", peer->name(), ": ", status.message()));
       return false;
     }
   }
@@ -92,8 +90,8 @@ int Report(const Peers& peers, const Options& options) {
   std::vector<Measured> measured;
   bool complete = true;
   for (const std::unique_ptr<Peer>& peer : peers) {
-    measured.push_back({peer->name(), peer->endpoint().address, peer->results,
-                        peer->errors});
+    measured.push_back(
+        {peer->name(), peer->endpoint().address, peer->results, peer->errors});
     complete = complete && peer->errors.empty();
   }
   std::fputs(FormatReport(measured).c_str(), stdout);

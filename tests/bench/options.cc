@@ -21,8 +21,8 @@ std::string ItemOr(const std::vector<std::string>& items, size_t i,
 std::vector<Endpoint> Combine(const Columns& columns) {
   std::vector<Endpoint> endpoints;
   for (size_t i = 0; i < columns.addresses.size(); ++i) {
-    const std::string name = ItemOr(columns.names, i,
-                                    i == 0 ? "caisson" : "containerd");
+    const std::string name =
+        ItemOr(columns.names, i, i == 0 ? "caisson" : "containerd");
     // containerd's pause processes serve the pod, not the workload.
     const std::string pattern =
         name == "containerd" ? "containerd|/pause" : name;
@@ -56,14 +56,13 @@ void AddWork(CLI::App& app, Options& options) {
   app.add_option("--json", options.json_file, "Also write the results here");
   app.add_option("--sleep-command", options.sleep_command, "A long sleep")
       ->capture_default_str();
-  app.add_option("--log-command", options.log_command,
-                 "Prints much and ends")
+  app.add_option("--log-command", options.log_command, "Prints much and ends")
       ->capture_default_str();
   app.add_option("--skip", options.skipped,
                  "Any of latency, cni, burst, log, pull, memory")
       ->delimiter(',')
-      ->check(CLI::IsMember({"latency", "cni", "burst", "log", "pull",
-                             "memory"}));
+      ->check(
+          CLI::IsMember({"latency", "cni", "burst", "log", "pull", "memory"}));
   app.add_option("--rounds", options.rounds, "Rounds of single calls")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
@@ -86,8 +85,7 @@ bool ParseOptions(int argc, char** argv, Options& options, int& exit_code) {
   options.sleep_command = {"sleep", "3600"};
   // Lines of 100 bytes, 200 MB of them.
   options.log_command = {
-      "sh", "-c",
-      "yes " + std::string(99, 'x') + " | head -c 200000000"};
+      "sh", "-c", "yes " + std::string(99, 'x') + " | head -c 200000000"};
   CLI::App app("Measures CRI runtimes side by side.", "caisson-bench");
   Columns columns;
   AddEndpoints(app, columns);

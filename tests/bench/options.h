@@ -27,9 +27,7 @@ struct Options {
   int burst_parallel = 10;
   int memory_pods = 50;
 
-  bool Wants(const std::string& part) const {
-    return skipped.count(part) == 0;
-  }
+  bool Wants(const std::string& part) const { return skipped.count(part) == 0; }
 };
 
 // Reads the command line; false after help or an error, with `exit_code`.

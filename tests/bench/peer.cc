@@ -93,9 +93,9 @@ absl::StatusOr<Pod> Peer::RunPod(bool host_network, double* seconds) {
   if (!host_network) {
     config.set_hostname(name);
   }
-  ASSIGN_OR_RETURN(const cri::RunPodSandboxResponse answer,
-                   Timed("run pod", &RuntimeApi::RunPodSandbox, request,
-                         seconds));
+  ASSIGN_OR_RETURN(
+      const cri::RunPodSandboxResponse answer,
+      Timed("run pod", &RuntimeApi::RunPodSandbox, request, seconds));
   return Pod{answer.pod_sandbox_id(), config};
 }
 
@@ -114,8 +114,7 @@ absl::Status Peer::RemovePod(const std::string& id, double* seconds) {
 }
 
 absl::StatusOr<std::string> Peer::CreateContainer(
-    const Pod& pod, const std::vector<std::string>& command,
-    double* seconds) {
+    const Pod& pod, const std::vector<std::string>& command, double* seconds) {
   cri::CreateContainerRequest request;
   request.set_pod_sandbox_id(pod.id);
   *request.mutable_sandbox_config() = pod.config;
@@ -142,8 +141,7 @@ absl::StatusOr<std::string> Peer::CreateContainer(
 absl::Status Peer::StartContainer(const std::string& id, double* seconds) {
   cri::StartContainerRequest request;
   request.set_container_id(id);
-  return Timed("start container", &RuntimeApi::StartContainer, request,
-               seconds)
+  return Timed("start container", &RuntimeApi::StartContainer, request, seconds)
       .status();
 }
 
@@ -168,10 +166,9 @@ absl::Status Peer::ExecTrue(const std::string& id, double* seconds) {
   request.add_cmd("true");
   ASSIGN_OR_RETURN(const cri::ExecSyncResponse answer,
                    Timed("exec", &RuntimeApi::ExecSync, request, seconds));
-  return answer.exit_code() == 0
-             ? absl::OkStatus()
-             : absl::InternalError(
-                   absl::StrCat("exec: exit code ", answer.exit_code()));
+  return answer.exit_code() == 0 ? absl::OkStatus()
+                                 : absl::InternalError(absl::StrCat(
+                                       "exec: exit code ", answer.exit_code()));
 }
 
 absl::StatusOr<cri::ContainerStatus> Peer::Status(const std::string& id) {

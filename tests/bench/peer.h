@@ -47,8 +47,7 @@ class Peer {
   absl::StatusOr<std::string> CreateContainer(
       const Pod& pod, const std::vector<std::string>& command,
       double* seconds = nullptr);
-  absl::Status StartContainer(const std::string& id,
-                              double* seconds = nullptr);
+  absl::Status StartContainer(const std::string& id, double* seconds = nullptr);
   // StopContainer without a grace period.
   absl::Status KillContainer(const std::string& id, double* seconds = nullptr);
   absl::Status RemoveContainer(const std::string& id,
@@ -63,7 +62,9 @@ class Peer {
   absl::Status RemovePods();
 
   const std::string& name() const { return name_; }
+
   const Endpoint& endpoint() const { return endpoint_; }
+
   const std::string& log_directory() const { return log_directory_; }
 
   Results results;

@@ -97,8 +97,8 @@ absl::StatusOr<pid_t> ListenerOf(const std::string& endpoint) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat("connect ", path,
-                                                   ": name too long"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("connect ", path, ": name too long"));
   }
   std::copy(path.begin(), path.end(), address.sun_path);
   const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

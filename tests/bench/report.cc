@@ -111,10 +111,10 @@ std::string FormatReport(const std::vector<Measured>& measured) {
   }
   std::vector<std::vector<std::string>> rows = {Header(measured)};
   for (const Metric& metric : Metrics()) {
-    const bool known = std::any_of(
-        measured.begin(), measured.end(), [&metric](const Measured& one) {
-          return !SamplesOf(one, metric).empty();
-        });
+    const bool known = std::any_of(measured.begin(), measured.end(),
+                                   [&metric](const Measured& one) {
+                                     return !SamplesOf(one, metric).empty();
+                                   });
     if (known) {
       rows.push_back(Row(metric, measured));
     }

@@ -38,7 +38,9 @@ void Begin(JsonWriter& json, const char* command) {
   json.Key("attempts").BeginArray();
 }
 
-void End(JsonWriter& json) { json.EndArray().EndObject(); }
+void End(JsonWriter& json) {
+  json.EndArray().EndObject();
+}
 
 // The flags of the mount as mount(2) takes them.
 unsigned long MountFlags(const char* path) {
@@ -56,10 +58,9 @@ unsigned long MountFlags(const char* path) {
 
 void FlagNames(JsonWriter& json, const char* key, unsigned long flags) {
   json.Key(key).BeginArray();
-  for (const auto& [bit, name] : {std::pair(MS_RDONLY, "ro"),
-                                  std::pair(MS_NOSUID, "nosuid"),
-                                  std::pair(MS_NODEV, "nodev"),
-                                  std::pair(MS_NOEXEC, "noexec")}) {
+  for (const auto& [bit, name] :
+       {std::pair(MS_RDONLY, "ro"), std::pair(MS_NOSUID, "nosuid"),
+        std::pair(MS_NODEV, "nodev"), std::pair(MS_NOEXEC, "noexec")}) {
     if ((flags & static_cast<unsigned long>(bit)) != 0) {
       json.String(name);
     }
@@ -232,13 +233,14 @@ void TryUnshareUser(JsonWriter& json) {
 
 void TryKeyctl(JsonWriter& json) {
   Begin(json, "keyctl");
-  Attempt(json, "keyctl get session keyring",
-          syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID,
-                  KEY_SPEC_SESSION_KEYRING, 0));
+  Attempt(
+      json, "keyctl get session keyring",
+      syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
   Attempt(json, "keyctl join new session keyring",
           syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr));
-  Attempt(json, "add_key", syscall(SYS_add_key, "user", "caisson-probe", "x",
-                                   1, KEY_SPEC_PROCESS_KEYRING));
+  Attempt(json, "add_key",
+          syscall(SYS_add_key, "user", "caisson-probe", "x", 1,
+                  KEY_SPEC_PROCESS_KEYRING));
   Attempt(json, "request_key",
           syscall(SYS_request_key, "user", "caisson-probe", nullptr, 0));
   End(json);

@@ -11,8 +11,11 @@ namespace caisson::probe {
 class JsonWriter {
  public:
   JsonWriter& BeginObject() { return Open('{'); }
+
   JsonWriter& EndObject() { return Close('}'); }
+
   JsonWriter& BeginArray() { return Open('['); }
+
   JsonWriter& EndArray() { return Close(']'); }
 
   // The name of the value that comes next.

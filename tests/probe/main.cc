@@ -29,7 +29,9 @@ int Reported(Body body) {
   return Print(json.text()) ? 0 : 1;
 }
 
-uint64_t Count(const char* text) { return strtoull(text, nullptr, 10); }
+uint64_t Count(const char* text) {
+  return strtoull(text, nullptr, 10);
+}
 
 constexpr Command kCommands[] = {
     {"report", 0, "",
@@ -59,9 +61,7 @@ constexpr Command kCommands[] = {
        return Reported([](auto& json) { TryUnshareUser(json); });
      }},
     {"keyctl", 0, "",
-     [](char**, int) {
-       return Reported([](auto& json) { TryKeyctl(json); });
-     }},
+     [](char**, int) { return Reported([](auto& json) { TryKeyctl(json); }); }},
     {"socket", 1, "FAMILY",
      [](char** a, int) {
        return Reported([&](auto& json) { TrySocket(json, a[0]); });
@@ -98,4 +98,6 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace caisson::probe
 
-int main(int argc, char** argv) { return caisson::probe::Main(argc, argv); }
+int main(int argc, char** argv) {
+  return caisson::probe::Main(argc, argv);
+}

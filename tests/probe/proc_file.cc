@@ -8,7 +8,9 @@
 namespace caisson::probe {
 namespace {
 
-bool IsOctal(char c) { return c >= '0' && c <= '7'; }
+bool IsOctal(char c) {
+  return c >= '0' && c <= '7';
+}
 
 }  // namespace
 
@@ -59,8 +61,8 @@ std::string Unescape(std::string_view field) {
   for (size_t i = 0; i < field.size(); ++i) {
     if (field[i] == '\\' && i + 3 < field.size() && IsOctal(field[i + 1]) &&
         IsOctal(field[i + 2]) && IsOctal(field[i + 3])) {
-      const int code = (field[i + 1] - '0') * 64 +
-                       (field[i + 2] - '0') * 8 + (field[i + 3] - '0');
+      const int code = (field[i + 1] - '0') * 64 + (field[i + 2] - '0') * 8 +
+                       (field[i + 3] - '0');
       text += static_cast<char>(code);
       i += 3;
     } else {

@@ -29,10 +29,10 @@ constexpr const char* kNamespaces[] = {"cgroup", "ipc",  "mnt",  "net",
                                        "pid",    "time", "user", "uts"};
 
 // In the order of RLIMIT_*, see getrlimit(2).
-constexpr const char* kLimits[] = {
-    "cpu",     "fsize", "data",       "stack",    "core", "rss",
-    "nproc",   "nofile", "memlock",   "as",       "locks", "sigpending",
-    "msgqueue", "nice",  "rtprio",    "rttime"};
+constexpr const char* kLimits[] = {"cpu",      "fsize", "data",   "stack",
+                                   "core",     "rss",   "nproc",  "nofile",
+                                   "memlock",  "as",    "locks",  "sigpending",
+                                   "msgqueue", "nice",  "rtprio", "rttime"};
 
 void Ids(JsonWriter& json) {
   uid_t uids[3] = {};

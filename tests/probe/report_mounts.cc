@@ -38,9 +38,8 @@ void ReportMount(JsonWriter& json, std::string_view line) {
   json.Key("source").String(Unescape(dash[2]));
   json.Key("super_options");
   // The last field is left out by no kernel, but an empty source would shift.
-  Strings(json, fields.end() - dash > 3
-                    ? Split(dash[3], ',')
-                    : std::vector<std::string_view>());
+  Strings(json, fields.end() - dash > 3 ? Split(dash[3], ',')
+                                        : std::vector<std::string_view>());
   json.EndObject();
 }
 

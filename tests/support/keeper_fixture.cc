@@ -161,8 +161,8 @@ pod::WithFds<keeper::v1::ExecPlan> KeeperFixture::ExecPlan(
   plan.message.set_exec_id(exec_id);
   plan.message.set_container_id(container_id);
   FillProcess(argv, *plan.message.mutable_process());
-  auto cgroup = cgroup::Cgroup::Open(
-      layout_, absl::StrCat(cgroup_, "/", container_id));
+  auto cgroup =
+      cgroup::Cgroup::Open(layout_, absl::StrCat(cgroup_, "/", container_id));
   EXPECT_TRUE(cgroup.ok()) << cgroup.status();
   plan.message.mutable_cgroup()->set_unified_fd(
       plan.Attach(std::move(cgroup->OpenUnified()).value()));

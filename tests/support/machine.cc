@@ -15,7 +15,9 @@ bool MustRun() {
   return value != nullptr && std::string(value) == "1";
 }
 
-bool IsRoot() { return geteuid() == 0; }
+bool IsRoot() {
+  return geteuid() == 0;
+}
 
 TemporaryDirectory::TemporaryDirectory() {
   // A real disk: an overlay's upper directory can't be on another overlay.

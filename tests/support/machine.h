@@ -4,14 +4,14 @@
 
 // What a test needs of the machine.  A test that lacks it is skipped with the
 // reason; under CAISSON_MUST_RUN=1 it fails instead.
-#define CAISSON_REQUIRE(condition, why)                       \
-  do {                                                        \
-    if (!(condition)) {                                       \
-      if (::caisson::testing::MustRun()) {                    \
-        GTEST_FAIL() << "cannot run here: " << (why);         \
-      }                                                       \
-      GTEST_SKIP() << (why);                                  \
-    }                                                         \
+#define CAISSON_REQUIRE(condition, why)               \
+  do {                                                \
+    if (!(condition)) {                               \
+      if (::caisson::testing::MustRun()) {            \
+        GTEST_FAIL() << "cannot run here: " << (why); \
+      }                                               \
+      GTEST_SKIP() << (why);                          \
+    }                                                 \
   } while (false)
 
 #define CAISSON_REQUIRE_ROOT() \

@@ -29,8 +29,8 @@ class CgroupRootTest : public ::testing::Test {
   }
 
   void TearDown() override {
-    for (const std::string& path : {root_ + "/pod/one", root_ + "/pod",
-                                    root_}) {
+    for (const std::string& path :
+         {root_ + "/pod/one", root_ + "/pod", root_}) {
       absl::StatusOr<Cgroup> cgroup = Cgroup::Open(layout_, path);
       if (cgroup.ok()) {
         (void)cgroup->Kill();
@@ -66,8 +66,7 @@ class CgroupRootTest : public ::testing::Test {
   }
 
   std::string ReadV1(const std::string& controller, const std::string& file) {
-    std::ifstream in(layout_.v1[controller] + "/" + root_ + "/pod/one/" +
-                     file);
+    std::ifstream in(layout_.v1[controller] + "/" + root_ + "/pod/one/" + file);
     std::string line;
     std::getline(in, line);
     return line;
@@ -180,11 +179,11 @@ TEST_F(CgroupRootTest, CreationIsQuick) {
   ASSERT_TRUE(Cgroup::Create(layout_, root_ + "/pod").ok());
   const absl::Time start = absl::Now();
   absl::StatusOr<Cgroup> cgroup = Cgroup::Create(layout_, root_ + "/pod/one");
-  RecordProperty("create_us", absl::StrCat(absl::ToInt64Microseconds(
-                                  absl::Now() - start)));
-  std::printf("create: %ld us\n",
-              static_cast<long>(absl::ToInt64Microseconds(absl::Now() -
-                                                          start)));
+  RecordProperty("create_us",
+                 absl::StrCat(absl::ToInt64Microseconds(absl::Now() - start)));
+  std::printf(
+      "create: %ld us\n",
+      static_cast<long>(absl::ToInt64Microseconds(absl::Now() - start)));
   ASSERT_TRUE(cgroup.ok());
 }
 

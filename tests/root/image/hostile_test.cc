@@ -16,24 +16,23 @@ using ::testing::IsEmpty;
 
 // The digest at a jq-like path of a manifest.
 std::string DigestIn(const std::string& manifest, const std::string& path) {
-  return ShellOutput(absl::StrCat(
-      "python3 -c \"import json; print(json.load(open('", manifest, "'))",
-      path, ")\""));
+  return ShellOutput(
+      absl::StrCat("python3 -c \"import json; print(json.load(open('", manifest,
+                   "'))", path, ")\""));
 }
 
 TEST_F(ImageTest, CorruptedLayerIsDataLossAndLeavesNothing) {
   const std::string good = MakeLayer("good", "echo good > good");
-  const std::string bad =
-      MakeLayer("bad", "head -c 300000 /dev/urandom > bad");
+  const std::string bad = MakeLayer("bad", "head -c 300000 /dev/urandom > bad");
   const std::string digest = Push("test:v1", {good, bad}, "");
-  const std::string blob = BlobFile(
-      DigestIn(BlobFile(digest), "['layers'][1]['digest']"));
+  const std::string blob =
+      BlobFile(DigestIn(BlobFile(digest), "['layers'][1]['digest']"));
   for (const char* damage :
        {// In the middle, where only the digest or the checksum tells.
         "printf XXXX | dd of=$F bs=1 seek=100000 conv=notrunc 2>/dev/null",
         "truncate -s 200000 $F", "echo junk >> $F"}) {
-    Shell(absl::StrCat("cp ", blob, " ", blob, ".kept; F=", blob, "; ",
-                       damage));
+    Shell(
+        absl::StrCat("cp ", blob, " ", blob, ".kept; F=", blob, "; ", damage));
     const auto id = store_->Pull(At("test:v1"), {});
     EXPECT_EQ(id.status().code(), absl::StatusCode::kDataLoss)
         << damage << ": " << id.status();

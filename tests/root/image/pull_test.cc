@@ -19,9 +19,10 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 TEST_F(ImageTest, PullsByTagAndMountsWhatWasPushed) {
-  const std::string base = MakeLayer(
-      "base", "mkdir etc && echo root:x:0:0::/root:/bin/sh > etc/passwd &&"
-              "chown 1234:5678 etc && echo low > file");
+  const std::string base =
+      MakeLayer("base",
+                "mkdir etc && echo root:x:0:0::/root:/bin/sh > etc/passwd &&"
+                "chown 1234:5678 etc && echo low > file");
   const std::string top = MakeLayer("top", "echo high > file");
   const std::string digest =
       Push("test/image:v1", {base, top},
@@ -47,8 +48,7 @@ TEST_F(ImageTest, PullsByTagAndMountsWhatWasPushed) {
   ASSERT_THAT(*mounts, SizeIs(2));
   EXPECT_EQ(ReadFile((*mounts)[0] + "/file"), "high\n");
   EXPECT_EQ(ReadFile((*mounts)[1] + "/file"), "low\n");
-  EXPECT_EQ(ShellOutput("stat -c %u:%g " + (*mounts)[1] + "/etc"),
-            "1234:5678");
+  EXPECT_EQ(ShellOutput("stat -c %u:%g " + (*mounts)[1] + "/etc"), "1234:5678");
   EXPECT_EQ(StagingFiles(), 0);
 }
 
@@ -56,8 +56,10 @@ TEST_F(ImageTest, PullsEveryKindOfManifestAndCompression) {
   const std::string layer = MakeLayer("layer", "echo hello > file");
   Shell("zstd -q " + layer);
   const std::vector<std::pair<std::string, std::string>> kinds = {
-      {layer, "--index"},      {layer, "--schema2"},
-      {layer, "--schema2 --index"}, {layer, "--plain"},
+      {layer, "--index"},
+      {layer, "--schema2"},
+      {layer, "--schema2 --index"},
+      {layer, "--plain"},
       {layer + ".zst", ""}};
   for (const auto& [file, options] : kinds) {
     const std::string digest = Push("kind:v1", {file}, options);
@@ -130,8 +132,7 @@ TEST_F(ImageTest, SilentRegistryHoldsUpNobodyElse) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const auto start = std::chrono::steady_clock::now();
   EXPECT_TRUE(store_->Pull(At("good:v1"), {}).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - start,
-            std::chrono::seconds(10));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   silent.Close();
   waiting.join();
   EXPECT_EQ(stuck.status().code(), absl::StatusCode::kUnavailable);
@@ -145,8 +146,7 @@ TEST_F(ImageTest, FailuresSayWhatAndWhere) {
               HasSubstr(At("nothing:here")));
   const auto closed = store_->Pull("127.0.0.1:1/x:y", {});
   EXPECT_EQ(closed.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(closed.status().message()),
-              HasSubstr("127.0.0.1:1"));
+  EXPECT_THAT(std::string(closed.status().message()), HasSubstr("127.0.0.1:1"));
   EXPECT_EQ(store_->Pull("UPPER CASE", {}).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(store_->List(), IsEmpty());
@@ -155,9 +155,10 @@ TEST_F(ImageTest, FailuresSayWhatAndWhere) {
 TEST_F(ImageTest, SendsThePasswordToTheRegistryThatAsks) {
   Push("secret:v1", {MakeLayer("layer", "echo a > a")}, "");
   const std::string users = directory_.path() + "/htpasswd";
-  Shell("python3 -c 'import crypt; print(\"me:\" + crypt.crypt(\"pass\", "
-        "crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))' 2>/dev/null > " +
-        users);
+  Shell(
+      "python3 -c 'import crypt; print(\"me:\" + crypt.crypt(\"pass\", "
+      "crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)))' 2>/dev/null > " +
+      users);
   const Registry locked(
       directory_.path() + "/blobs",
       absl::StrCat("auth: {htpasswd: {realm: test, path: ", users, "}}\n"));

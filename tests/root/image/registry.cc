@@ -81,8 +81,8 @@ void ImageTest::SetUp() {
   CAISSON_REQUIRE_ROOT();
   CAISSON_REQUIRE(Shell("command -v docker-registry >/dev/null") == 0,
                   "needs docker-registry");
-  Shell(absl::StrCat("mkdir ", directory_.path(), "/blobs ",
-                     directory_.path(), "/hosts"));
+  Shell(absl::StrCat("mkdir ", directory_.path(), "/blobs ", directory_.path(),
+                     "/hosts"));
   registry_ = std::make_unique<Registry>(directory_.path() + "/blobs", "");
   OpenStore();
 }
@@ -100,8 +100,7 @@ void ImageTest::OpenStore() {
   options.mount_dir = directory_.path() + "/mounts";
   options.hosts_dir = directory_.path() + "/hosts";
   options.puller_binary = CAISSON_BIN_DIR "/caisson-puller";
-  absl::StatusOr<std::unique_ptr<ImageStore>> store =
-      ImageStore::Open(options);
+  absl::StatusOr<std::unique_ptr<ImageStore>> store = ImageStore::Open(options);
   ASSERT_TRUE(store.ok()) << store.status();
   store_ = std::move(*store);
 }
@@ -139,8 +138,7 @@ std::string ImageTest::BlobFile(const std::string& digest) const {
 }
 
 void ImageTest::Redirect(const std::string& registry, const std::string& url) {
-  const std::string path =
-      absl::StrCat(directory_.path(), "/hosts/", registry);
+  const std::string path = absl::StrCat(directory_.path(), "/hosts/", registry);
   Shell(absl::StrCat("mkdir -p ", path));
   std::ofstream(path + "/hosts.toml") << "server = \"" << url << "\"\n";
 }
@@ -151,8 +149,8 @@ int ImageTest::LayerFiles() const {
 }
 
 int ImageTest::StagingFiles() const {
-  return Count(absl::StrCat("ls ", directory_.path(),
-                            "/store/layers/staging | wc -l"));
+  return Count(
+      absl::StrCat("ls ", directory_.path(), "/store/layers/staging | wc -l"));
 }
 
 int ImageTest::Mounts() const {

@@ -65,7 +65,9 @@ class ImageTest : public ::testing::Test {
 class SilentServer {
  public:
   SilentServer();
+
   const std::string& url() const { return url_; }
+
   // Resets what is connected.
   void Close() { socket_.reset(); }
 

@@ -38,11 +38,11 @@ TEST(PullerSandboxTest, HidesFilesOfTheHost) {
   const auto denied = [](int result) {
     return result == EACCES || result == EPERM;
   };
-  EXPECT_TRUE(denied(
-      RunSandboxed([] { return TryOpen("/etc/shadow", O_RDONLY); })));
+  EXPECT_TRUE(
+      denied(RunSandboxed([] { return TryOpen("/etc/shadow", O_RDONLY); })));
   // World-readable: only Landlock stands in the way.
-  EXPECT_TRUE(denied(
-      RunSandboxed([] { return TryOpen("/etc/passwd", O_RDONLY); })));
+  EXPECT_TRUE(
+      denied(RunSandboxed([] { return TryOpen("/etc/passwd", O_RDONLY); })));
   EXPECT_TRUE(denied(
       RunSandboxed([] { return TryOpen("/proc/self/status", O_RDONLY); })));
   EXPECT_TRUE(denied(RunSandboxed(

@@ -32,8 +32,7 @@ TEST_F(ImageTest, FindsByIdPrefixNameAndDigest) {
   for (const std::string& name :
        {hex.substr(0, 2), std::string("box:v2"), std::string(""),
         "sha256:" + std::string(64, '0')}) {
-    EXPECT_EQ(store_->Find(name).status().code(),
-              absl::StatusCode::kNotFound)
+    EXPECT_EQ(store_->Find(name).status().code(), absl::StatusCode::kNotFound)
         << name;
   }
 }
@@ -78,8 +77,7 @@ TEST_F(ImageTest, RemovedImageInUseKeepsItsLayersUntilTheLastRelease) {
 }
 
 TEST_F(ImageTest, SurvivesARestartWithItsMounts) {
-  Push("a:v1", {MakeLayer("layer", "mkdir etc; echo g:x:1: > etc/group")},
-       "");
+  Push("a:v1", {MakeLayer("layer", "mkdir etc; echo g:x:1: > etc/group")}, "");
   const auto id = store_->Pull(At("a:v1"), {});
   ASSERT_TRUE(id.ok());
   const auto before = store_->MountLayers(*id);
@@ -123,8 +121,10 @@ TEST_F(ImageTest, DamagedRecordsAreSetAside) {
   ASSERT_TRUE(store_->Pull(At("a:v1"), {}).ok());
   store_.reset();
   const std::string db = directory_.path() + "/store/images.db";
-  Shell(absl::StrCat("rm -f ", db, "-wal ", db, "-shm; "
-                     "head -c 20000 /dev/urandom > ", db));
+  Shell(absl::StrCat("rm -f ", db, "-wal ", db,
+                     "-shm; "
+                     "head -c 20000 /dev/urandom > ",
+                     db));
   OpenStore();
   ASSERT_NE(store_, nullptr);
   EXPECT_THAT(store_->List(), IsEmpty());

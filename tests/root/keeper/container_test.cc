@@ -35,7 +35,8 @@ TEST_F(ContainerTest, HasAHostnameOfItsOwn) {
 }
 
 TEST_F(ContainerTest, SeesOnlyItsOwnProcesses) {
-  const std::string output = Run({"sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'"});
+  const std::string output =
+      Run({"sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'"});
   EXPECT_THAT(output, StartsWith("1\n"));
 }
 

@@ -101,8 +101,8 @@ TEST_F(FaultTest, AFailedExecStepLeavesNothingAndTheRetrySucceeds) {
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
     ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    auto exec = keeper_->Exec(
-        ExecPlan(absl::StrCat("f", number), "c", {"true"}));
+    auto exec =
+        keeper_->Exec(ExecPlan(absl::StrCat("f", number), "c", {"true"}));
     EXPECT_THAT(std::string(exec.status().message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_EQ(ProcessesLeft().size(), processes);

@@ -56,14 +56,13 @@ class IsolationTest : public KeeperFixture {
 TEST_F(IsolationTest, MountFlagsAndVolumesAreLocked) {
   const std::string volume = directory_->path() + "/volume";
   ASSERT_EQ(mkdir(volume.c_str(), 0755), 0);
-  auto plan = Powerful(
-      "c", {"sh", "-c",
-            "mount -o remount,bind,rw /vol 2>&1; "
-            "mount -o remount,bind,ro,suid /vol 2>&1; "
-            "mount -o remount,bind,ro,nosuid,dev /vol 2>&1; "
-            "umount /vol 2>&1; umount /dev/null 2>&1; "
-            "mount -o remount,bind,dev / 2>&1; "
-            "touch /vol/file 2>&1; echo end"});
+  auto plan = Powerful("c", {"sh", "-c",
+                             "mount -o remount,bind,rw /vol 2>&1; "
+                             "mount -o remount,bind,ro,suid /vol 2>&1; "
+                             "mount -o remount,bind,ro,nosuid,dev /vol 2>&1; "
+                             "umount /vol 2>&1; umount /dev/null 2>&1; "
+                             "mount -o remount,bind,dev / 2>&1; "
+                             "touch /vol/file 2>&1; echo end"});
   keeper::v1::Mount& mount = *plan.message.add_mounts();
   mount.set_source(volume);
   mount.set_target("/vol");
@@ -75,8 +74,8 @@ TEST_F(IsolationTest, MountFlagsAndVolumesAreLocked) {
   EXPECT_THAT(output, HasSubstr("end"));
   // Six attempts, six refusals; the seventh is the proof.
   size_t refusals = 0;
-  for (size_t at = output.find("ermission denied");
-       at != std::string::npos; at = output.find("ermission denied", at + 1)) {
+  for (size_t at = output.find("ermission denied"); at != std::string::npos;
+       at = output.find("ermission denied", at + 1)) {
     ++refusals;
   }
   for (size_t at = output.find("nvalid argument"); at != std::string::npos;
@@ -148,8 +147,7 @@ TEST_F(IsolationTest, IdsBeyondTheRangeWork) {
   const uint32_t wanted[] = {70000, 1000650000};
   uint32_t host = first_id_ + 65536;
   for (const uint32_t id : wanted) {
-    for (auto* map :
-         {pod.message.mutable_uids(), pod.message.mutable_gids()}) {
+    for (auto* map : {pod.message.mutable_uids(), pod.message.mutable_gids()}) {
       keeper::v1::IdExtent& extent = *map->Add();
       extent.set_container_id(id);
       extent.set_host_id(host);

@@ -86,17 +86,17 @@ class NetworkRootTest : public ::testing::Test {
     std::filesystem::create_directory(root_ + "/conf");
     std::ofstream(root_ + "/conf/10.conflist") << absl::StrCat(
         R"({"name": "cst", "cniVersion": "1.0.0", "plugins": [
-           {"type": "bridge", "bridge": ")", bridge_, R"(",
+           {"type": "bridge", "bridge": ")",
+        bridge_, R"(",
             "isGateway": true, "ipMasq": true,
-            "ipam": {"type": "host-local", "dataDir": ")", root_, R"(/ipam",
+            "ipam": {"type": "host-local", "dataDir": ")",
+        root_, R"(/ipam",
                      "ranges": [[{"subnet": "10.213.7.0/24"}]],
                      "routes": [{"dst": "0.0.0.0/0"}]}},
            {"type": "portmap", "capabilities": {"portMappings": true}}]})");
   }
 
-  std::string Leases() {
-    return Shell("ls " + root_ + "/ipam/cst | grep ^10");
-  }
+  std::string Leases() { return Shell("ls " + root_ + "/ipam/cst | grep ^10"); }
 
   static inline bool isolated_ = false;
   std::string root_;
@@ -151,8 +151,7 @@ TEST_F(NetworkRootTest, BridgeAndPortmapComeAndGo) {
   absl::Time start = absl::Now();
   absl::StatusOr<Addresses> addresses = cni->Add(pod);
   ASSERT_TRUE(addresses.ok()) << addresses.status();
-  std::printf("ADD %s\n",
-              absl::FormatDuration(absl::Now() - start).c_str());
+  std::printf("ADD %s\n", absl::FormatDuration(absl::Now() - start).c_str());
   ASSERT_EQ(addresses->ips.size(), 1u);
   const std::string ip = addresses->ips[0];
   EXPECT_THAT(Shell("nsenter --net=" + pin_ + " ip -4 addr show eth0"),
@@ -164,8 +163,7 @@ TEST_F(NetworkRootTest, BridgeAndPortmapComeAndGo) {
   start = absl::Now();
   status = cni->Delete(pod);
   EXPECT_TRUE(status.ok()) << status;
-  std::printf("DEL %s\n",
-              absl::FormatDuration(absl::Now() - start).c_str());
+  std::printf("DEL %s\n", absl::FormatDuration(absl::Now() - start).c_str());
   EXPECT_THAT(Shell("nsenter --net=" + pin_ + " ip -o link"),
               Not(HasSubstr("eth0")));
   EXPECT_THAT(Shell("iptables -t nat -S"), Not(HasSubstr(ip)));
@@ -199,8 +197,7 @@ TEST_F(NetworkRootTest, AFailedAddLeavesNothing) {
   pod.pod_id = "cstbroken";
   pod.netns_path = pin_;
   const absl::Status status = Cni::Create(options)->Add(pod).status();
-  EXPECT_THAT(std::string(status.message()),
-              HasSubstr("plugin portmap: ADD"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("plugin portmap: ADD"));
   EXPECT_EQ(Leases(), "");
   EXPECT_THAT(Shell("ip -o link"), Not(HasSubstr("veth")));
   EXPECT_THAT(Shell("iptables -t nat -S"), Not(HasSubstr("10.213.7.")));

@@ -56,14 +56,35 @@ long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
 }
 
 TEST(SeccompRootTest, DeniesWhatOpensTheKernel) {
-  for (long number :
-       {SYS_mount, SYS_umount2, SYS_unshare, SYS_setns, SYS_pivot_root,
-        SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_open_by_handle_at,
-        SYS_bpf, SYS_perf_event_open, SYS_io_uring_setup, SYS_userfaultfd,
-        SYS_keyctl, SYS_add_key, SYS_request_key, SYS_kexec_load,
-        SYS_init_module, SYS_finit_module, SYS_process_vm_readv, SYS_syslog,
-        SYS_quotactl, SYS_acct, SYS_swapon, SYS_reboot, SYS_chroot,
-        SYS_lookup_dcookie, SYS_nfsservctl, SYS_clock_settime}) {
+  for (long number : {SYS_mount,
+                      SYS_umount2,
+                      SYS_unshare,
+                      SYS_setns,
+                      SYS_pivot_root,
+                      SYS_fsopen,
+                      SYS_open_tree,
+                      SYS_move_mount,
+                      SYS_open_by_handle_at,
+                      SYS_bpf,
+                      SYS_perf_event_open,
+                      SYS_io_uring_setup,
+                      SYS_userfaultfd,
+                      SYS_keyctl,
+                      SYS_add_key,
+                      SYS_request_key,
+                      SYS_kexec_load,
+                      SYS_init_module,
+                      SYS_finit_module,
+                      SYS_process_vm_readv,
+                      SYS_syslog,
+                      SYS_quotactl,
+                      SYS_acct,
+                      SYS_swapon,
+                      SYS_reboot,
+                      SYS_chroot,
+                      SYS_lookup_dcookie,
+                      SYS_nfsservctl,
+                      SYS_clock_settime}) {
     EXPECT_EQ(ErrnoUnder(0, [=] { return Call(number); }), EPERM) << number;
   }
 }
@@ -75,13 +96,14 @@ TEST(SeccompRootTest, CapabilitiesOpenTheirOwnCalls) {
 }
 
 TEST(SeccompRootTest, CloneMakesProcessesButNoNamespaces) {
-  EXPECT_EQ(ErrnoUnder(0, [] {
-              const long pid = Call(SYS_clone, SIGCHLD);
-              if (pid == 0) {
-                _exit(0);
-              }
-              return pid;
-            }),
+  EXPECT_EQ(ErrnoUnder(0,
+                       [] {
+                         const long pid = Call(SYS_clone, SIGCHLD);
+                         if (pid == 0) {
+                           _exit(0);
+                         }
+                         return pid;
+                       }),
             0);
   for (int flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID,
                    CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
@@ -93,21 +115,18 @@ TEST(SeccompRootTest, CloneMakesProcessesButNoNamespaces) {
 
 TEST(SeccompRootTest, SocketFamiliesAreAnAllowList) {
   for (int family = 0; family < 47; ++family) {
-    const int error = ErrnoUnder(
-        0, [=] { return Call(SYS_socket, family, SOCK_DGRAM); });
+    const int error =
+        ErrnoUnder(0, [=] { return Call(SYS_socket, family, SOCK_DGRAM); });
     if (family == AF_UNIX || family == AF_INET || family == AF_INET6) {
       EXPECT_EQ(error, 0) << family;
     } else if (family != AF_NETLINK) {
       EXPECT_EQ(error, EPERM) << family;
     }
   }
-  EXPECT_EQ(ErrnoUnder(0, [] {
-              return Call(SYS_socket, AF_NETLINK, SOCK_RAW);
-            }),
-            0);
-  EXPECT_NE(ErrnoUnder(kNetRaw, [] {
-              return Call(SYS_socket, AF_PACKET, SOCK_DGRAM);
-            }),
+  EXPECT_EQ(
+      ErrnoUnder(0, [] { return Call(SYS_socket, AF_NETLINK, SOCK_RAW); }), 0);
+  EXPECT_NE(ErrnoUnder(kNetRaw,
+                       [] { return Call(SYS_socket, AF_PACKET, SOCK_DGRAM); }),
             EPERM);
 }
 
@@ -115,10 +134,9 @@ TEST(SeccompRootTest, PersonalitiesAreThoseThatHarmNothing) {
   EXPECT_EQ(ErrnoUnder(0, [] { return Call(SYS_personality, 0); }), 0);
   EXPECT_EQ(ErrnoUnder(0, [] { return Call(SYS_personality, PER_LINUX32); }),
             0);
-  EXPECT_EQ(ErrnoUnder(0, [] {
-              return Call(SYS_personality, ADDR_NO_RANDOMIZE);
-            }),
-            EPERM);
+  EXPECT_EQ(
+      ErrnoUnder(0, [] { return Call(SYS_personality, ADDR_NO_RANDOMIZE); }),
+      EPERM);
 }
 
 TEST(SeccompRootTest, NewerCallsAreUnknownNotForbidden) {
@@ -153,16 +171,14 @@ TEST(SeccompRootTest, ThirtyTwoBitCallsAreFilteredAlike) {
     GTEST_SKIP() << "this kernel runs no 32-bit calls";
   }
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kUnshare, 0, 0, 0); }), EPERM);
-  EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocketcall, 1, 0, 0); }),
-            EPERM);
+  EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocketcall, 1, 0, 0); }), EPERM);
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocket, 38, 5, 0); }), EPERM);
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocket, AF_INET, 2, 0); }), 0);
 }
 
 TEST(SeccompRootTest, ThirtyTwoBitPointersAreFilteredAlike) {
   constexpr long kX32 = 0x40000000;
-  const int error =
-      ErrnoUnder(0, [] { return Call(kX32 | SYS_unshare, 0); });
+  const int error = ErrnoUnder(0, [] { return Call(kX32 | SYS_unshare, 0); });
   EXPECT_TRUE(error == EPERM || error == ENOSYS) << error;
 }
 #endif

@@ -67,9 +67,8 @@ void AddMessage(const pb::Descriptor& message, Lines& lines) {
     EXPECT_EQ(field.containing_oneof(), nullptr) << field.full_name();
     lines.insert(
         Line("field", message.name(), field.name(), FullTypeName(field),
-             absl::StrCat(field.number(), field.options().deprecated()
-                                              ? " deprecated"
-                                              : "")));
+             absl::StrCat(field.number(),
+                          field.options().deprecated() ? " deprecated" : "")));
   }
 }
 

@@ -60,9 +60,9 @@ class V2FilesTest : public ::testing::Test {
 
 TEST_F(V2FilesTest, WritesTheValuesOfV2) {
   Cgroup cgroup = Make();
-  for (const char* file : {"cpu.weight", "cpu.max", "memory.max",
-                           "memory.swap.max", "pids.max", "cpuset.cpus",
-                           "memory.high"}) {
+  for (const char* file :
+       {"cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "pids.max",
+        "cpuset.cpus", "memory.high"}) {
     Touch(file);
   }
   Limits limits;

@@ -111,8 +111,7 @@ TEST_F(ConfigTest, AWrongTypeIsAnError) {
   EXPECT_EQ(ErrorOf("cni.timeout_seconds = 1.5"),
             ":1: cni.timeout_seconds must be an integer");
   EXPECT_THAT(ErrorOf("cni.bin_dirs = []"), EndsWith("not empty"));
-  EXPECT_EQ(ErrorOf("cni.bin_dirs = [1]"),
-            ":1: cni.bin_dirs must be a string");
+  EXPECT_EQ(ErrorOf("cni.bin_dirs = [1]"), ":1: cni.bin_dirs must be a string");
 }
 
 TEST_F(ConfigTest, NumbersHaveBounds) {
@@ -130,9 +129,9 @@ TEST_F(ConfigTest, StringsAreChecked) {
                 HasSubstr("must be an absolute path"))
         << path;
   }
-  EXPECT_THAT(ErrorOf(absl::StrCat("socket = \"/", std::string(107, 'x'),
-                                   "\"")),
-              HasSubstr("shorter"));
+  EXPECT_THAT(
+      ErrorOf(absl::StrCat("socket = \"/", std::string(107, 'x'), "\"")),
+      HasSubstr("shorter"));
   EXPECT_THAT(ErrorOf("log_level = \"loud\""), HasSubstr("must be debug"));
   EXPECT_THAT(ErrorOf("cgroup.parent = \"../x\""), HasSubstr("relative"));
   EXPECT_THAT(ErrorOf("cgroup.driver = \"systemd\""),

@@ -22,8 +22,8 @@ TEST(RunRequestTest, TheHostsNetworkComesWithItsName) {
   options.host_network = true;
   const cri::PodSandboxConfig pod = PodConfig(options, "0123456789", "/logs");
   EXPECT_EQ(pod.hostname(), "");
-  EXPECT_EQ(
-      pod.linux().security_context().namespace_options().network(), cri::NODE);
+  EXPECT_EQ(pod.linux().security_context().namespace_options().network(),
+            cri::NODE);
 }
 
 TEST(RunRequestTest, UsersAreNumbersOrNames) {

@@ -44,10 +44,9 @@ TEST(IdMapTest, ChecksTheClientsMap) {
   for (const Map& map :
        {Map{}, Map{{0, 65536, 0}}, Map{{1, 65536, 10}}, Map{{0, 0, 10}},
         Map{{0, 65536, 10}, {9, 70000, 10}},
-        Map{{0, 65536, 10}, {10, 65540, 10}},
-        Map{{0, 4294967295, 2}}, Map{{0, 65536, 4294967295}}}) {
-    EXPECT_EQ(CheckMap(map, "uids").code(),
-              absl::StatusCode::kInvalidArgument);
+        Map{{0, 65536, 10}, {10, 65540, 10}}, Map{{0, 4294967295, 2}},
+        Map{{0, 65536, 4294967295}}}) {
+    EXPECT_EQ(CheckMap(map, "uids").code(), absl::StatusCode::kInvalidArgument);
   }
 }
 

@@ -37,17 +37,15 @@ absl::StatusOr<User> Resolve(const std::string& image_user) {
 
 TEST(UserLookupTest, RefusesMalformedUserStrings) {
   for (const char* user :
-       {"1:", ":1", "+1", " 1", "1 ", "4294967295", "4294967296", "-1",
-        "1:2:3", "2147483648", "4294967296:0", "0:4294967296", "-1000", "1:-1",
+       {"1:", ":1", "+1", " 1", "1 ", "4294967295", "4294967296", "-1", "1:2:3",
+        "2147483648", "4294967296:0", "0:4294967296", "-1000", "1:-1",
         "999999999999999999999999999999999999", "evil", ":", "app\n"}) {
-    EXPECT_EQ(Resolve(user).status().code(),
-              absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(Resolve(user).status().code(), absl::StatusCode::kInvalidArgument)
         << user << ": " << Resolve(user).status();
   }
   EXPECT_EQ(Resolve("0x1").status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(Resolve("nobody").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(Resolve("1:nogroup").status().code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Resolve("1:nogroup").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(UserLookupTest, ReadsNumbersExactly) {
@@ -56,6 +54,7 @@ TEST(UserLookupTest, ReadsNumbersExactly) {
     uint32_t uid;
     uint32_t gid;
   };
+
   for (const Case& c :
        {Case{"1", 1, 0}, Case{"01", 1, 0}, Case{"1:1", 1, 1}, Case{"", 0, 0},
         Case{"2147483647", 2147483647, 0}, Case{"1000:1000", 1000, 1000},

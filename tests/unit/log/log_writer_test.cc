@@ -32,9 +32,7 @@ class LogWriterTest : public ::testing::Test {
     CloseInput();
   }
 
-  static UniqueFd File() {
-    return UniqueFd(memfd_create("log", MFD_CLOEXEC));
-  }
+  static UniqueFd File() { return UniqueFd(memfd_create("log", MFD_CLOEXEC)); }
 
   static UniqueFd Same(const UniqueFd& fd) {
     return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
@@ -123,9 +121,8 @@ TEST_F(LogWriterTest, LongLinesAreSplitIntoPartialRecords) {
   Write(std::string(2 * kMaxLogText + 5, 'x') + "\nshort\n");
   ASSERT_TRUE(writer.Drain(pipe_[0], Stream::kStdout).ok());
   const std::string full(kMaxLogText, 'x');
-  EXPECT_THAT(Records(file), ElementsAre("stdout P " + full,
-                                         "stdout P " + full, "stdout F xxxxx",
-                                         "stdout F short"));
+  EXPECT_THAT(Records(file), ElementsAre("stdout P " + full, "stdout P " + full,
+                                         "stdout F xxxxx", "stdout F short"));
 }
 
 TEST_F(LogWriterTest, LineOfExactlyTheLongestTextIsWhole) {

@@ -125,7 +125,8 @@ TEST_F(CniTest, FailedDeleteKeepsTheCacheAndGoesOn) {
   ConfigureTwo();
   Plugin("one", kResult);
   Plugin("two", std::string("[ $CNI_COMMAND = DEL ] && echo busy >&2 && "
-                            "exit 3\n") + kResult);
+                            "exit 3\n") +
+                    kResult);
   const auto cni = Cni::Create(options_);
   ASSERT_TRUE(cni->Add(pod_).ok());
   EXPECT_THAT(std::string(cni->Delete(pod_).message()),
@@ -155,8 +156,9 @@ TEST_F(CniTest, AGrandchildMayKeepTheOutputOpen) {
 
 TEST_F(CniTest, OutputIsBounded) {
   Configure(R"({"name": "net", "cniVersion": "1.0.0", "type": "chatty"})");
-  Plugin("chatty", "[ $CNI_COMMAND = DEL ] && exit 0\n"
-                   "head -c 3000000 /dev/zero");
+  Plugin("chatty",
+         "[ $CNI_COMMAND = DEL ] && exit 0\n"
+         "head -c 3000000 /dev/zero");
   EXPECT_EQ(Cni::Create(options_)->Add(pod_).status().code(),
             absl::StatusCode::kResourceExhausted);
 }
@@ -164,9 +166,8 @@ TEST_F(CniTest, OutputIsBounded) {
 TEST_F(CniTest, PluginsInheritNothing) {
   Configure(R"({"name": "net", "cniVersion": "1.0.0", "type": "nosy"})");
   Plugin("nosy", absl::StrCat("env | cut -d= -f1 | sort | tr '\\n' ' ' > ",
-                              root_, "/env\nls /proc/self/fd | wc -l > ",
-                              root_, "/fds\npwd > ", root_, "/pwd\n",
-                              kResult));
+                              root_, "/env\nls /proc/self/fd | wc -l > ", root_,
+                              "/fds\npwd > ", root_, "/pwd\n", kResult));
   setenv("SECRET_OF_THE_DAEMON", "1", 1);
   ASSERT_TRUE(Cni::Create(options_)->Add(pod_).ok());
   std::ifstream env(root_ + "/env");

@@ -97,10 +97,10 @@ TEST(InvocationTest, OnlyThePodsAddressesCount) {
               {"address": "fd00::5/64", "interface": 1}]})");
   EXPECT_THAT(ReadAddresses(result, "eth0")->ips,
               ElementsAre("10.0.0.5", "fd00::5"));
-  EXPECT_THAT(ReadAddresses(Json(R"({"ips": [{"address": "1.2.3.4/8"}]})"),
-                            "eth0")
-                  ->ips,
-              ElementsAre("1.2.3.4"));
+  EXPECT_THAT(
+      ReadAddresses(Json(R"({"ips": [{"address": "1.2.3.4/8"}]})"), "eth0")
+          ->ips,
+      ElementsAre("1.2.3.4"));
   EXPECT_EQ(ReadAddresses(Json("{}"), "eth0").status().code(),
             absl::StatusCode::kNotFound);
 }
@@ -121,7 +121,8 @@ TEST(ConfigurationTest, RefusesWhatIsNoConfiguration) {
         << text;
   }
   EXPECT_EQ(ParseConfiguration(Json(R"({"name": "n", "type": "x",
-                "cniVersions": ["0.4.0", "1.1.0", "2.0.0"]})"), "f")
+                "cniVersions": ["0.4.0", "1.1.0", "2.0.0"]})"),
+                               "f")
                 ->version,
             "1.1.0");
 }

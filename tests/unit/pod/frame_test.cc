@@ -94,8 +94,7 @@ TEST_F(FrameTest, LargestFramePassesASmallSocketBuffer) {
 
 TEST_F(FrameTest, TooMuchIsNotSent) {
   const std::vector<int> fds(kMaxFrameFds + 1, 0);
-  EXPECT_TRUE(
-      absl::IsInvalidArgument(SendFrame(ours_.get(), "a", fds)));
+  EXPECT_TRUE(absl::IsInvalidArgument(SendFrame(ours_.get(), "a", fds)));
   EXPECT_TRUE(absl::IsInvalidArgument(
       SendFrame(ours_.get(), std::string(kMaxFrameBytes + 1, 'x'), {})));
 }

@@ -40,8 +40,8 @@ TEST(ProfileTest, CapabilitiesSelectRules) {
   const auto compiler = Compiler::Create();
   const std::string none = *compiler->Compile(DefaultProfile(), 0);
   EXPECT_EQ(none, *compiler->Compile(DefaultProfile(), 0));
-  EXPECT_NE(none, *compiler->Compile(DefaultProfile(),
-                                     uint64_t{1} << CAP_SYS_ADMIN));
+  EXPECT_NE(none,
+            *compiler->Compile(DefaultProfile(), uint64_t{1} << CAP_SYS_ADMIN));
 }
 
 TEST(ProfileTest, RefusesWhatIsNoProfile) {
@@ -64,18 +64,18 @@ TEST(ProfileTest, RefusesWhatIsNoProfile) {
                 ["CAP_NONE"]}})"),
         std::string(R"({"defaultAction": "SCMP_ACT_ALLOW",
                     "architectures": ["SCMP_ARCH_VAX"]})")}) {
-    EXPECT_EQ(Compile(text).status().code(),
-              absl::StatusCode::kInvalidArgument)
+    EXPECT_EQ(Compile(text).status().code(), absl::StatusCode::kInvalidArgument)
         << text << Compile(text).status();
   }
 }
 
 TEST(ProfileTest, UnknownSyscallsNeverWeakenAProfile) {
   EXPECT_TRUE(Compile(Profile("SCMP_ACT_ERRNO", R"({"names":
-      ["no_such_call"], "action": "SCMP_ACT_ALLOW"})")).ok());
-  absl::StatusOr<std::string> weak = Compile(Profile(
-      "SCMP_ACT_ALLOW",
-      R"({"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"})"));
+      ["no_such_call"], "action": "SCMP_ACT_ALLOW"})"))
+                  .ok());
+  absl::StatusOr<std::string> weak = Compile(
+      Profile("SCMP_ACT_ALLOW",
+              R"({"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"})"));
   EXPECT_THAT(weak.status().message(), HasSubstr("no_such_call"));
 }
 
@@ -83,7 +83,8 @@ TEST(ProfileTest, ConditionsOnOneArgumentAreAlternatives) {
   EXPECT_TRUE(Compile(Profile("SCMP_ACT_ALLOW", R"({"names": ["personality"],
       "action": "SCMP_ACT_KILL_PROCESS", "args": [
       {"index": 0, "value": 18446744073709551615, "op": "SCMP_CMP_EQ"},
-      {"index": 0, "value": 5, "op": "SCMP_CMP_EQ"}]})")).ok());
+      {"index": 0, "value": 5, "op": "SCMP_CMP_EQ"}]})"))
+                  .ok());
 }
 
 TEST(ProfileTest, KernelVersionsSelectRules) {
