@@ -108,6 +108,25 @@ absl::StatusOr<bool> ReadPopulated(int events) {
                            "populated 1");
 }
 
+// `tasks` of the cgroup or of its nearest ancestor in the hierarchy: the pod's
+// limits hold for a container that needs none of its own.
+absl::StatusOr<UniqueFd> OpenNearestTasks(const std::string& mount,
+                                          std::string path) {
+  for (;;) {
+    const std::string file =
+        absl::StrCat(mount, path.empty() ? "" : "/", path, "/tasks");
+    UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.ok()) {
+      return fd;
+    }
+    if (errno != ENOENT || path.empty()) {
+      return ErrnoError("open", file);
+    }
+    const size_t slash = path.rfind('/');
+    path.resize(slash == std::string::npos ? 0 : slash);
+  }
+}
+
 absl::Status WriteIfThere(const std::string& file, absl::string_view value) {
   const absl::Status status = WriteText(file, value);
   // ENODEV (removed since it was opened) has a code of its own in absl.
@@ -159,15 +178,8 @@ absl::StatusOr<std::vector<UniqueFd>> Cgroup::OpenTasks() const {
     return fds;
   }
   for (const std::string& mount : AllV1Mounts(*layout_)) {
-    const std::string file = absl::StrCat(mount, "/", path_, "/tasks");
-    UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-    // Absent: a controller that Apply() would have joined if it was needed.
-    if (!fd.ok() && errno != ENOENT) {
-      return ErrnoError("open", file);
-    }
-    if (fd.ok()) {
-      fds.push_back(std::move(fd));
-    }
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenNearestTasks(mount, path_));
+    fds.push_back(std::move(fd));
   }
   return fds;
 }

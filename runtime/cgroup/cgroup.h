@@ -70,7 +70,8 @@ class Cgroup {
   absl::Status Apply(const Limits& limits);
 
   // For placement: the v2 directory (O_RDONLY|O_DIRECTORY|O_CLOEXEC) and
-  // `tasks` of each distinct v1 hierarchy (O_WRONLY|O_CLOEXEC).
+  // `tasks` of each distinct v1 hierarchy (O_WRONLY|O_CLOEXEC), of the nearest
+  // ancestor where it has no directory of its own.
   absl::StatusOr<UniqueFd> OpenUnified() const;
   absl::StatusOr<std::vector<UniqueFd>> OpenTasks() const;
 

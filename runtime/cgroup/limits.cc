@@ -76,24 +76,44 @@ absl::Status Set(const std::string& file, absl::string_view value) {
   return absl::OkStatus();
 }
 
-// The directory of `controller`, made if that is put off until now.
+// An update may ask for a controller when the container runs already.
+void MoveInto(const std::string& dir, const Cgroup& cgroup) {
+  for (int pass = 0; pass < 2; ++pass) {
+    absl::StatusOr<std::vector<int>> pids = cgroup.Processes();
+    if (!pids.ok()) {
+      return;
+    }
+    for (int pid : *pids) {
+      (void)WriteText(dir + "/cgroup.procs", absl::StrCat(pid));
+    }
+  }
+}
+
+// The directory of `controller`, made and joined if that was put off.
 absl::StatusOr<std::string> V1Directory(const Layout& layout,
                                         const std::string& controller,
-                                        const std::string& path) {
+                                        const Cgroup& cgroup) {
   const auto mount = layout.v1.find(controller);
   if (mount == layout.v1.end()) {
     return absl::NotFoundError(
         absl::StrCat("limit ", controller, ": no such cgroup controller"));
   }
-  return absl::StrCat(mount->second, "/", path);
+  std::vector<std::string> made;
+  RETURN_IF_ERROR(MakeDirectories(mount->second, cgroup.path(), made));
+  const std::string dir = absl::StrCat(mount->second, "/", cgroup.path());
+  // Nothing may enter a cpuset before it has a value.
+  if (!made.empty() && controller != "cpuset") {
+    MoveInto(dir, cgroup);
+  }
+  return dir;
 }
 
-absl::Status ApplyV1Cpu(const Layout& layout, const std::string& path,
+absl::Status ApplyV1Cpu(const Layout& layout, const Cgroup& cgroup,
                         const Limits& limits) {
   if (!limits.cpu_shares && !limits.cpu_quota && !limits.cpu_period) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "cpu", path));
+  ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "cpu", cgroup));
   if (limits.cpu_shares.value_or(0) > 0) {
     RETURN_IF_ERROR(Set(
         dir + "/cpu.shares",
@@ -115,12 +135,12 @@ absl::Status ApplyV1Cpu(const Layout& layout, const std::string& path,
   return period;
 }
 
-absl::Status ApplyV1Memory(const Layout& layout, const std::string& path,
+absl::Status ApplyV1Memory(const Layout& layout, const Cgroup& cgroup,
                            const Limits& limits) {
   if (!limits.memory_bytes && !limits.swap_bytes) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "memory", path));
+  ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "memory", cgroup));
   const std::string memory = dir + "/memory.limit_in_bytes";
   const std::string both = dir + "/memory.memsw.limit_in_bytes";
   // Without swap accounting there is nothing to limit.
@@ -143,11 +163,7 @@ absl::Status ApplyV1Memory(const Layout& layout, const std::string& path,
 }
 
 // v1 cpusets start empty, and nothing may enter an empty one.
-absl::Status InheritCpuset(const std::string& mount, const std::string& path,
-                           bool& created) {
-  std::vector<std::string> made;
-  RETURN_IF_ERROR(MakeDirectories(mount, path, made));
-  created = !made.empty();
+absl::Status InheritCpuset(const std::string& mount, const std::string& path) {
   std::string parent = mount;
   for (absl::string_view name : absl::StrSplit(path, '/')) {
     const std::string child = absl::StrCat(parent, "/", name);
@@ -176,29 +192,18 @@ absl::Status ApplyCpuset(const std::string& dir, const Limits& limits) {
   return absl::OkStatus();
 }
 
-// An update may ask for a cpuset when the container runs already.
-void MoveInto(const std::string& dir, const Cgroup& cgroup) {
-  for (int pass = 0; pass < 2; ++pass) {
-    absl::StatusOr<std::vector<int>> pids = cgroup.Processes();
-    if (!pids.ok()) {
-      return;
-    }
-    for (int pid : *pids) {
-      (void)WriteText(dir + "/cgroup.procs", absl::StrCat(pid));
-    }
-  }
-}
-
 absl::Status ApplyV1Cpuset(const Layout& layout, const Cgroup& cgroup,
                            const Limits& limits) {
   if (limits.cpuset_cpus.empty() && limits.cpuset_mems.empty()) {
     return absl::OkStatus();
   }
+  const auto mount = layout.v1.find("cpuset");
+  const bool created =
+      mount != layout.v1.end() &&
+      !Exists(absl::StrCat(mount->second, "/", cgroup.path()));
   ASSIGN_OR_RETURN(const std::string dir,
-                   V1Directory(layout, "cpuset", cgroup.path()));
-  bool created = false;
-  RETURN_IF_ERROR(
-      InheritCpuset(layout.v1.find("cpuset")->second, cgroup.path(), created));
+                   V1Directory(layout, "cpuset", cgroup));
+  RETURN_IF_ERROR(InheritCpuset(mount->second, cgroup.path()));
   RETURN_IF_ERROR(ApplyCpuset(dir, limits));
   if (created) {
     MoveInto(dir, cgroup);
@@ -282,10 +287,10 @@ absl::Status CheckSwap(const Limits& limits) {
 absl::Status ApplyV1(const Layout& layout, const Cgroup& cgroup,
                      const Limits& limits) {
   const std::string& path = cgroup.path();
-  RETURN_IF_ERROR(ApplyV1Cpu(layout, path, limits));
+  RETURN_IF_ERROR(ApplyV1Cpu(layout, cgroup, limits));
   RETURN_IF_ERROR(ApplyV1Cpuset(layout, cgroup, limits));
   if (limits.pids.has_value()) {
-    ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "pids", path));
+    ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "pids", cgroup));
     RETURN_IF_ERROR(Set(dir + "/pids.max", OrMax(*limits.pids)));
   }
   const auto hugetlb = layout.v1.find("hugetlb");
@@ -301,7 +306,7 @@ absl::Status ApplyV1(const Layout& layout, const Cgroup& cgroup,
         absl::StrCat(base, "/", path, "/hugetlb.", size, suffix), bytes));
   }
   RETURN_IF_ERROR(ApplyUnified(cgroup.unified_path(), limits));
-  return ApplyV1Memory(layout, path, limits);
+  return ApplyV1Memory(layout, cgroup, limits);
 }
 
 absl::Status ApplyV2(const std::string& dir, const Limits& limits) {

@@ -310,6 +310,13 @@ absl::Status Filter::Build(const json::Value& profile, uint64_t capabilities) {
   if (context_ == nullptr) {
     return absl::InternalError("seccomp: create a filter: failed");
   }
+  // A binary tree: on loading, the kernel runs the program once for each
+  // system call of each architecture, 1.2 ms for a linear one.
+  const int rc =
+      seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  if (rc != 0) {
+    return Failed("choose", "binary tree", rc);
+  }
   RETURN_IF_ERROR(AddArchitectures(profile));
   const json::Value* rules = json::Find(profile, "syscalls");
   if (rules != nullptr && !rules->is_null() && !rules->is_array()) {

@@ -227,7 +227,12 @@ absl::StatusOr<std::string> Runtime::RunPod(
                [this, pod] { return parts_.store->RemovePod(pod->id); });
   rollback.Add("directory",
                [this, pod] { return RemoveTree(PodDirectory(pod->id)); });
+  rollback.Add("cgroup", [this, pod] { return RemovePodCgroup(*pod); });
   absl::Status status = MakePodFiles(decision, *pod);
+  if (status.ok()) {
+    status =
+        cgroup::Cgroup::Create(parts_.layout, record.cgroup()).status();
+  }
   if (status.ok()) {
     status = StartKeeper(std::move(decision), pod, rollback);
   }
