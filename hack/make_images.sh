@@ -21,10 +21,11 @@ push() { # push NAME CONFIG LAYER...
 }
 
 # A root with every applet of busybox.
-if [[ ! -f $cache/busybox.tar.gz || /bin/busybox -nt $cache/busybox.tar.gz ]]; then
+if [[ /bin/busybox -nt $cache/busybox.tar.gz ||
+  hack/make_images.sh -nt $cache/busybox.tar.gz ]]; then
   root=$(mktemp -d)
   trap 'rm -rf "$root"' EXIT
-  mkdir -p "$root"/{bin,etc,tmp,root,home,var/www,usr/bin,www}
+  mkdir -p "$root"/{bin,dev,etc,home,proc,root,run,sys,tmp,usr/bin,var/www,www}
   chmod 1777 "$root/tmp"
   cp /bin/busybox "$root/bin/"
   while read -r applet; do

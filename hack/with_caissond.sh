@@ -95,7 +95,9 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-mkdir -p "$dir"/{cni,hosts,logs}
+mkdir -p "$dir"/{cni,hosts,logs,run}
+# As /run is.
+mount -t tmpfs -o mode=755 caisson-run "$dir/run"
 if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
   CAISSON_TEST_REGISTRY_OWN=1
   CAISSON_TEST_REGISTRY=$("$here/registry.sh" start "$dir/registry")

@@ -31,8 +31,7 @@ constexpr absl::Duration kBusyBound = absl::Milliseconds(500);
 constexpr const char* kPlaced[] = {"cpuacct", "memory"};
 // Joined only when a limit asks for it: each mkdir costs 40 microseconds, and
 // as much again for removal.
-constexpr const char* kLazy[] = {"cpu", "cpuset", "devices", "hugetlb",
-                                 "pids"};
+constexpr const char* kLazy[] = {"cpu", "cpuset", "devices", "hugetlb", "pids"};
 
 constexpr const char* kDelegated[] = {"cpu",    "memory",  "pids",
                                       "cpuset", "hugetlb", "io"};

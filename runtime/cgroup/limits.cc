@@ -140,7 +140,8 @@ absl::Status ApplyV1Memory(const Layout& layout, const Cgroup& cgroup,
   if (!limits.memory_bytes && !limits.swap_bytes) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "memory", cgroup));
+  ASSIGN_OR_RETURN(const std::string dir,
+                   V1Directory(layout, "memory", cgroup));
   const std::string memory = dir + "/memory.limit_in_bytes";
   const std::string both = dir + "/memory.memsw.limit_in_bytes";
   // Without swap accounting there is nothing to limit.
@@ -198,9 +199,8 @@ absl::Status ApplyV1Cpuset(const Layout& layout, const Cgroup& cgroup,
     return absl::OkStatus();
   }
   const auto mount = layout.v1.find("cpuset");
-  const bool created =
-      mount != layout.v1.end() &&
-      !Exists(absl::StrCat(mount->second, "/", cgroup.path()));
+  const bool created = mount != layout.v1.end() &&
+                       !Exists(absl::StrCat(mount->second, "/", cgroup.path()));
   ASSIGN_OR_RETURN(const std::string dir,
                    V1Directory(layout, "cpuset", cgroup));
   RETURN_IF_ERROR(InheritCpuset(mount->second, cgroup.path()));
@@ -290,7 +290,8 @@ absl::Status ApplyV1(const Layout& layout, const Cgroup& cgroup,
   RETURN_IF_ERROR(ApplyV1Cpu(layout, cgroup, limits));
   RETURN_IF_ERROR(ApplyV1Cpuset(layout, cgroup, limits));
   if (limits.pids.has_value()) {
-    ASSIGN_OR_RETURN(const std::string dir, V1Directory(layout, "pids", cgroup));
+    ASSIGN_OR_RETURN(const std::string dir,
+                     V1Directory(layout, "pids", cgroup));
     RETURN_IF_ERROR(Set(dir + "/pids.max", OrMax(*limits.pids)));
   }
   const auto hugetlb = layout.v1.find("hugetlb");

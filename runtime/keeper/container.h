@@ -27,10 +27,10 @@ struct Container {
   // To the init until it has become the program.
   UniqueFd channel;
   ContainerNamespaces namespaces;
+  // What its program was given; an exec inherits it.
+  v1::Process process;
   // Host ids of its user, for its pipes.
   kernel::Owner owner;
-  // A filter was asked for: the started program must have one.
-  bool wants_seccomp = false;
 
   // Ends of the program's output; closed at their end.
   UniqueFd stdout_pipe;

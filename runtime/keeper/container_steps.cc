@@ -31,9 +31,9 @@ absl::Status CheckPlan(CreateContext& context) {
   context.container = std::make_unique<Container>();
   Container& container = *context.container;
   container.id = context.plan.container_id();
-  container.owner.uid = HostId(context.pod.uids, context.plan.process().uid());
-  container.owner.gid = HostId(context.pod.gids, context.plan.process().gid());
-  container.wants_seccomp = !context.plan.process().seccomp_program().empty();
+  container.process = context.plan.process();
+  container.owner.uid = HostId(context.pod.uids, container.process.uid());
+  container.owner.gid = HostId(context.pod.gids, container.process.gid());
   container.log =
       std::make_unique<LogWriter>(context.fds.Take(context.plan.log_fd()));
   return absl::OkStatus();

@@ -26,7 +26,7 @@ struct ExecContext {
 };
 
 absl::Status CheckExec(ExecContext& context) {
-  if (context.plan.process().argv_size() == 0) {
+  if (context.plan.argv_size() == 0) {
     return absl::InvalidArgumentError("check plan: no program");
   }
   if (context.container.state != Container::State::kRunning) {
@@ -49,13 +49,12 @@ absl::Status OpenExecStdio(ExecContext& context) {
   if (!context.null.ok()) {
     return ErrnoError("open", "/dev/null");
   }
-  const uid_t uid = HostId(context.pod.uids, context.plan.process().uid());
-  const gid_t gid = HostId(context.pod.gids, context.plan.process().gid());
+  const kernel::Owner owner = context.container.owner;
   for (const uint32_t position :
        {context.plan.stdin_fd(), context.plan.stdout_fd(),
         context.plan.stderr_fd()}) {
     const int fd = context.fds.Borrow(position);
-    if (fd >= 0 && fchown(fd, uid, gid) != 0) {
+    if (fd >= 0 && fchown(fd, owner.uid, owner.gid) != 0) {
       return ErrnoError("change owner of", "pipe");
     }
   }
@@ -72,7 +71,10 @@ absl::Status ForkExec(ExecContext& context) {
   options.cgroup = context.fds.Borrow(context.plan.cgroup().unified_fd());
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(options));
   if (forked.pid == 0) {
-    ChildContext child{context.pod, context.plan.process()};
+    v1::Process process = context.container.process;
+    *process.mutable_argv() = context.plan.argv();
+    process.set_tty(context.plan.tty());
+    ChildContext child{context.pod, process};
     child.channel = context.child_channel.get();
     child.stdin_fd = OrNull(context, context.plan.stdin_fd());
     child.stdout_fd = OrNull(context, context.plan.stdout_fd());

@@ -137,7 +137,9 @@ absl::Status Supervisor::StartContainer(const v1::StartContainer& call,
   if (container->state == Container::State::kCreated) {
     container->state = Container::State::kRunning;
   }
-  if (container->wants_seccomp && mode == SECCOMP_MODE_DISABLED) {
+  // A filter was asked for: the started program must have one.
+  if (!container->process.seccomp_program().empty() &&
+      mode == SECCOMP_MODE_DISABLED) {
     [[maybe_unused]] const absl::Status killed =
         kernel::SignalProcess(container->pidfd.get(), SIGKILL);
     return absl::InternalError("start container: it has no seccomp filter");

@@ -312,10 +312,15 @@ absl::Status Filter::Build(const json::Value& profile, uint64_t capabilities) {
   }
   // A binary tree: on loading, the kernel runs the program once for each
   // system call of each architecture, 1.2 ms for a linear one.
-  const int rc =
-      seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  int rc = seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  if (rc == 0 && Denies(default_action_)) {
+    // Of an architecture that the profile does not name: what a kernel says
+    // that was built without it, instead of death.
+    rc = seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH,
+                          SCMP_ACT_ERRNO(ENOSYS));
+  }
   if (rc != 0) {
-    return Failed("choose", "binary tree", rc);
+    return Failed("choose", "shape of the filter", rc);
   }
   RETURN_IF_ERROR(AddArchitectures(profile));
   const json::Value* rules = json::Find(profile, "syscalls");

@@ -155,7 +155,6 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   record.set_log_path(decision.log_path);
   record.set_stop_signal(decision.stop_signal);
   record.set_cgroup(absl::StrCat(pod->record.cgroup(), "/", it->id));
-  record.set_process(decision.plan.process().SerializeAsString());
   // The intent first.
   RETURN_IF_ERROR(parts_.store->PutContainer(record));
   rollback.Add("record",

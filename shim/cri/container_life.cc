@@ -205,7 +205,6 @@ void Runtime::OnExited(const SandboxPtr& /*pod*/,
     const auto found = execs_.find(exited.id());
     if (found != execs_.end()) {
       const std::lock_guard<std::mutex> wait(found->second->mutex);
-      found->second->done = true;
       found->second->exit_code = exited.exit_code();
       eventfd_write(found->second->event, 1);
     }
@@ -235,6 +234,14 @@ void Runtime::OnKeeperGone(const SandboxPtr& pod) {
   for (const ContainerPtr& container : ContainersOf(pod->id)) {
     if (!AwaitExit(*container, absl::ZeroDuration())) {
       MarkExited(*container, 255, NowNanos());
+    }
+  }
+  const std::lock_guard<std::mutex> lock(exec_mutex_);
+  for (const auto& [id, wait] : execs_) {
+    if (wait->pod_id == pod->id) {
+      const std::lock_guard<std::mutex> one(wait->mutex);
+      wait->keeper_gone = true;
+      eventfd_write(wait->event, 1);
     }
   }
 }

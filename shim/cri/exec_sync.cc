@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/id.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
 #include "shim/cri/cgroup_fds.h"
@@ -57,6 +58,16 @@ absl::Status MakeOutput(Output& output, UniqueFd& write_end) {
              : ErrnoError("set", "pipe non-blocking");
 }
 
+absl::Status AttachOutputs(Output (&outputs)[2],
+                           pod::WithFds<keeper::v1::ExecPlan>& plan) {
+  UniqueFd ends[2];
+  RETURN_IF_ERROR(MakeOutput(outputs[0], ends[0]));
+  RETURN_IF_ERROR(MakeOutput(outputs[1], ends[1]));
+  plan.message.set_stdout_fd(plan.Attach(std::move(ends[0])));
+  plan.message.set_stderr_fd(plan.Attach(std::move(ends[1])));
+  return absl::OkStatus();
+}
+
 // Reads both until the exec has ended and they are drained.  False when
 // `timeout` (nanoseconds, 0: none) passed first.
 bool Collect(Output (&outputs)[2], int event, int64_t timeout, size_t cap) {
@@ -100,12 +111,54 @@ absl::Status CheckRequest(const v1::ExecSyncRequest& request) {
 }
 
 absl::Status EndGroup(const cgroup::Cgroup& group) {
+  // Nearly always nothing runs in it any more.
+  if (group.Destroy().ok()) {
+    return absl::OkStatus();
+  }
   RETURN_IF_ERROR(group.Kill());
   RETURN_IF_ERROR(group.WaitUntilEmpty(kKillTimeout));
   return group.Destroy();
 }
 
+// Answers with what was collected, or why there is no answer.
+absl::Status Finish(const v1::ExecSyncRequest& request, bool in_time,
+                    ExecWait& wait, Output (&outputs)[2],
+                    v1::ExecSyncResponse& response) {
+  if (!in_time) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("exec in container ", request.container_id(), ": ",
+                     request.timeout(), " s are over, it was killed"));
+  }
+  const std::lock_guard<std::mutex> lock(wait.mutex);
+  if (wait.keeper_gone) {
+    return absl::UnavailableError(absl::StrCat("exec in container ",
+                                               request.container_id(),
+                                               ": the pod's keeper has ended"));
+  }
+  response.set_exit_code(wait.exit_code);
+  response.mutable_stdout()->swap(outputs[0].bytes);
+  response.mutable_stderr()->swap(outputs[1].bytes);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+std::string Runtime::AddExec(std::shared_ptr<ExecWait> wait) {
+  // Random: an exec of before a restart may still run under its name.
+  std::string id = absl::StrCat("exec-", GenerateId().substr(0, 16));
+  const std::lock_guard<std::mutex> lock(exec_mutex_);
+  execs_[id] = std::move(wait);
+  return id;
+}
+
+absl::StatusOr<std::string> Runtime::CheckRunning(Container& container) {
+  const std::lock_guard<std::mutex> lock(container.mutex);
+  if (container.record.state() != state::v1::ContainerRecord::RUNNING) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("exec in container ", container.id, ": it does not run"));
+  }
+  return container.record.cgroup();
+}
 
 absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
                                v1::ExecSyncResponse& response) {
@@ -113,68 +166,38 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   ASSIGN_OR_RETURN(const ContainerPtr container,
                    FindContainer(request.container_id()));
   ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container->pod_id));
-  pod::WithFds<keeper::v1::ExecPlan> plan;
-  std::string cgroup_path;
-  {
-    const std::lock_guard<std::mutex> lock(container->mutex);
-    if (container->record.state() != state::v1::ContainerRecord::RUNNING) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "exec in container ", container->id, ": it does not run"));
-    }
-    plan.message.mutable_process()->ParseFromString(
-        container->record.process());
-    cgroup_path = container->record.cgroup();
-  }
+  ASSIGN_OR_RETURN(const std::string path, CheckRunning(*container));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
+  ASSIGN_OR_RETURN(const cgroup::Cgroup outer,
+                   cgroup::Cgroup::Open(parts_.layout, path));
   const UniqueFd event(eventfd(0, EFD_CLOEXEC));
   auto wait = std::make_shared<ExecWait>();
   wait->event = event.get();
-  std::string exec_id;
-  {
-    const std::lock_guard<std::mutex> lock(exec_mutex_);
-    exec_id = absl::StrCat("exec", next_exec_++);
-    execs_[exec_id] = wait;
-  }
-  Rollback forget;
-  forget.Add("exec", [&] {
+  wait->pod_id = pod->id;
+  const std::string exec_id = AddExec(wait);
+  Rollback end;
+  end.Add("exec", [&] {
     const std::lock_guard<std::mutex> lock(exec_mutex_);
     execs_.erase(exec_id);
     return absl::OkStatus();
   });
-  plan.message.set_exec_id(exec_id);
-  plan.message.set_container_id(container->id);
-  plan.message.mutable_process()->mutable_argv()->CopyFrom(request.cmd());
-  plan.message.mutable_process()->set_tty(false);
-  ASSIGN_OR_RETURN(const cgroup::Cgroup outer,
-                   cgroup::Cgroup::Open(parts_.layout, cgroup_path));
   // A cgroup of its own: a timeout kills all of the exec, and nothing else.
   absl::StatusOr<cgroup::Cgroup> group = outer.CreateUnifiedChild(exec_id);
   RETURN_IF_ERROR(Annotate(FromWork(group.status()), "exec"));
-  Rollback end;  // after the group it uses
   end.Add("cgroup", [&] { return EndGroup(*group); });
-  Output outputs[2];
-  UniqueFd ends[2];
-  RETURN_IF_ERROR(MakeOutput(outputs[0], ends[0]));
-  RETURN_IF_ERROR(MakeOutput(outputs[1], ends[1]));
+  pod::WithFds<keeper::v1::ExecPlan> plan;
+  plan.message.set_exec_id(exec_id);
+  plan.message.set_container_id(container->id);
+  *plan.message.mutable_argv() = request.cmd();
   RETURN_IF_ERROR(AttachCgroup(*group, outer, plan));
-  plan.message.set_stdout_fd(plan.Attach(std::move(ends[0])));
-  plan.message.set_stderr_fd(plan.Attach(std::move(ends[1])));
-  const absl::StatusOr<keeper::v1::ExecStarted> started =
-      keeper->Exec(std::move(plan));
-  RETURN_IF_ERROR(Annotate(FromWork(started.status()), "exec"));
+  Output outputs[2];
+  RETURN_IF_ERROR(AttachOutputs(outputs, plan));
+  RETURN_IF_ERROR(
+      Annotate(FromWork(keeper->Exec(std::move(plan)).status()), "exec"));
   const bool in_time =
       Collect(outputs, event.get(), request.timeout() * 1000 * kNanosPerMilli,
               parts_.config.limits.exec_output_bytes);
-  if (!in_time) {
-    return absl::DeadlineExceededError(
-        absl::StrCat("exec in container ", container->id, ": ",
-                     request.timeout(), " s are over, it was killed"));
-  }
-  const std::lock_guard<std::mutex> lock(wait->mutex);
-  response.set_exit_code(wait->exit_code);
-  response.set_stdout(outputs[0].bytes);
-  response.set_stderr(outputs[1].bytes);
-  return absl::OkStatus();
+  return Finish(request, in_time, *wait, outputs, response);
 }
 
 }  // namespace caisson::cri

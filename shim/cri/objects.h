@@ -53,8 +53,9 @@ struct Sandbox {
 // A wait for the end of an exec.
 struct ExecWait {
   std::mutex mutex;
-  bool done = false;
+  std::string pod_id;
   int exit_code = 0;
+  bool keeper_gone = false;
   int event = -1;  // eventfd, borrowed
 };
 

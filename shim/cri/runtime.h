@@ -142,6 +142,11 @@ class Runtime {
   // container_stats.cc: under the container's mutex.
   void FillStats(Container& container, v1::ContainerStats& stats);
 
+  // exec_sync.cc: the id of the new exec whose end `wait` hears of.
+  std::string AddExec(std::shared_ptr<ExecWait> wait);
+  // Path of the container's cgroup; FailedPrecondition unless it runs.
+  absl::StatusOr<std::string> CheckRunning(Container& container);
+
   // container_life.cc
   absl::Status EndContainer(Container& container, absl::Duration timeout);
   bool AwaitExit(Container& container, absl::Duration timeout);
@@ -165,7 +170,6 @@ class Runtime {
 
   std::mutex exec_mutex_;
   std::map<std::string, std::shared_ptr<ExecWait>> execs_;
-  uint64_t next_exec_ = 0;
 };
 
 // /proc/sys/kernel/random/boot_id.

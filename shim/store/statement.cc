@@ -47,6 +47,11 @@ absl::StatusOr<bool> Statement::Step() {
   return result == SQLITE_ROW;
 }
 
+void Statement::Reset() {
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
 std::string Statement::Bytes(int column) const {
   const void* data = sqlite3_column_blob(statement_, column);
   const int size = sqlite3_column_bytes(statement_, column);

@@ -30,6 +30,8 @@ class Statement {
 
   // True: a row is there to be read; false: done.
   absl::StatusOr<bool> Step();
+  // Back to before the first Step(), without values: for the next use.
+  void Reset();
 
   std::string Bytes(int column) const;
   int64_t Int(int column) const;

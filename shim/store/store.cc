@@ -12,7 +12,10 @@
 namespace caisson::store {
 namespace {
 
+// Exclusive: nobody else has business here while we run, and each change
+// spares its locks and the index in shared memory.
 constexpr char kSchema[] =
+    "PRAGMA locking_mode=EXCLUSIVE;"
     "PRAGMA journal_mode=WAL;"
     "PRAGMA synchronous=NORMAL;"
     "PRAGMA cache_size=-512;"
@@ -21,6 +24,22 @@ constexpr char kSchema[] =
     "CREATE TABLE IF NOT EXISTS leases(start INTEGER PRIMARY KEY,"
     " length INTEGER, pod TEXT);"
     "CREATE TABLE IF NOT EXISTS damaged(kind TEXT, id TEXT, record BLOB);";
+
+// A prepared statement in use; ready for the next use afterwards.
+class Use {
+ public:
+  explicit Use(Statement* statement) : statement_(statement) {}
+
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+
+  ~Use() { statement_->Reset(); }
+
+  Statement* operator->() const { return statement_; }
+
+ private:
+  Statement* statement_;
+};
 
 }  // namespace
 
@@ -39,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
 }
 
 Store::~Store() {
+  statements_.clear();
   sqlite3_close(database_);
 }
 
@@ -49,56 +69,71 @@ absl::Status Store::Execute(const char* sql) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Statement*> Store::Prepared(const char* sql) {
+  const auto found = statements_.find(sql);
+  if (found != statements_.end()) {
+    return &found->second;
+  }
+  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
+  return &statements_.emplace(sql, std::move(statement)).first->second;
+}
+
+absl::Status Store::Run(const char* sql) {
+  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
+  const Use statement(prepared);
+  return statement->Step().status();
+}
+
 absl::Status Store::Put(const char* sql, const std::string& id,
                         const std::string& record) {
-  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
-  statement.BindText(1, id);
-  statement.BindBlob(2, record);
-  return statement.Step().status();
+  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
+  const Use statement(prepared);
+  statement->BindText(1, id);
+  statement->BindBlob(2, record);
+  return statement->Step().status();
 }
 
 absl::Status Store::Remove(const char* sql, const std::string& id) {
-  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
-  statement.BindText(1, id);
-  return statement.Step().status();
+  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
+  const Use statement(prepared);
+  statement->BindText(1, id);
+  return statement->Step().status();
 }
 
-absl::Status Store::AddLeases(const std::string& pod,
-                              const std::vector<Lease>& leases) {
-  for (const Lease& lease : leases) {
-    ASSIGN_OR_RETURN(
-        Statement overlap,
-        Statement::Prepare(database_,
-                           "SELECT pod FROM leases WHERE start < ?1 + ?2 AND "
-                           "start + length > ?1 AND pod <> ?3"));
-    overlap.BindInt(1, lease.start);
-    overlap.BindInt(2, lease.length);
-    overlap.BindText(3, pod);
-    ASSIGN_OR_RETURN(const bool taken, overlap.Step());
-    if (taken) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("lease ids ", lease.start, "+", lease.length, ": pod ",
-                       overlap.Bytes(0), " has some of them"));
-    }
-    ASSIGN_OR_RETURN(
-        Statement insert,
-        Statement::Prepare(database_, "INSERT INTO leases VALUES(?, ?, ?)"));
-    insert.BindInt(1, lease.start);
-    insert.BindInt(2, lease.length);
-    insert.BindText(3, pod);
-    RETURN_IF_ERROR(insert.Step().status());
+absl::Status Store::AddLease(const std::string& pod, const Lease& lease) {
+  ASSIGN_OR_RETURN(Statement * find,
+                   Prepared("SELECT pod FROM leases WHERE start < ?1 + ?2 AND "
+                            "start + length > ?1 AND pod <> ?3"));
+  const Use overlap(find);
+  overlap->BindInt(1, lease.start);
+  overlap->BindInt(2, lease.length);
+  overlap->BindText(3, pod);
+  ASSIGN_OR_RETURN(const bool taken, overlap->Step());
+  if (taken) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("lease ids ", lease.start, "+", lease.length, ": pod ",
+                     overlap->Bytes(0), " has some of them"));
   }
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(Statement * add,
+                   Prepared("INSERT INTO leases VALUES(?, ?, ?)"));
+  const Use insert(add);
+  insert->BindInt(1, lease.start);
+  insert->BindInt(2, lease.length);
+  insert->BindText(3, pod);
+  return insert->Step().status();
 }
 
 absl::Status Store::AddPod(const state::v1::PodRecord& record,
                            const std::vector<Lease>& leases) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
-  absl::Status status = AddLeases(record.id(), leases);
+  RETURN_IF_ERROR(Run("BEGIN IMMEDIATE"));
+  absl::Status status;
+  for (const Lease& lease : leases) {
+    status.Update(AddLease(record.id(), lease));
+  }
   status.Update(Put("INSERT INTO pods VALUES(?, ?)", record.id(),
                     record.SerializeAsString()));
-  const absl::Status ended = Execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  const absl::Status ended = Run(status.ok() ? "COMMIT" : "ROLLBACK");
   status.Update(ended);
   return status;
 }
@@ -111,10 +146,10 @@ absl::Status Store::UpdatePod(const state::v1::PodRecord& record) {
 
 absl::Status Store::RemovePod(const std::string& id) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
+  RETURN_IF_ERROR(Run("BEGIN IMMEDIATE"));
   absl::Status status = Remove("DELETE FROM leases WHERE pod = ?", id);
   status.Update(Remove("DELETE FROM pods WHERE id = ?", id));
-  const absl::Status ended = Execute(status.ok() ? "COMMIT" : "ROLLBACK");
+  const absl::Status ended = Run(status.ok() ? "COMMIT" : "ROLLBACK");
   status.Update(ended);
   return status;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -8,8 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/state/v1/state.pb.h"
-
-struct sqlite3;
+#include "shim/store/statement.h"
 
 namespace caisson::store {
 
@@ -55,17 +55,21 @@ class Store {
  private:
   explicit Store(sqlite3* database) : database_(database) {}
 
+  // Statements without parameters, separated by semicolons.
   absl::Status Execute(const char* sql);
+  // Of `sql`, prepared once.
+  absl::StatusOr<Statement*> Prepared(const char* sql);
+  absl::Status Run(const char* sql);
   absl::Status Put(const char* sql, const std::string& id,
                    const std::string& record);
   absl::Status Remove(const char* sql, const std::string& id);
-  absl::Status AddLeases(const std::string& pod,
-                         const std::vector<Lease>& leases);
+  absl::Status AddLease(const std::string& pod, const Lease& lease);
   template <typename Record>
   absl::Status LoadTable(const char* table, std::vector<Record>& records);
 
   std::mutex mutex_;
   sqlite3* database_;
+  std::map<std::string, Statement> statements_;
 };
 
 }  // namespace caisson::store

@@ -160,7 +160,7 @@ pod::WithFds<keeper::v1::ExecPlan> KeeperFixture::ExecPlan(
   pod::WithFds<keeper::v1::ExecPlan> plan;
   plan.message.set_exec_id(exec_id);
   plan.message.set_container_id(container_id);
-  FillProcess(argv, *plan.message.mutable_process());
+  plan.message.mutable_argv()->Assign(argv.begin(), argv.end());
   auto cgroup =
       cgroup::Cgroup::Open(layout_, absl::StrCat(cgroup_, "/", container_id));
   EXPECT_TRUE(cgroup.ok()) << cgroup.status();
