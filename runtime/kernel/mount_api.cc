@@ -61,6 +61,13 @@ absl::Status AttachMount(int mount, int target) {
   return absl::OkStatus();
 }
 
+absl::Status AttachMountAt(int mount, int directory, const char* name) {
+  if (move_mount(mount, "", directory, name, MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    return ErrnoError("attach mount at", name);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<NewFilesystem> NewFilesystem::Open(const char* type) {
   UniqueFd fd(fsopen(type, FSOPEN_CLOEXEC));
   if (!fd.ok()) {

@@ -38,6 +38,10 @@ absl::Status SetMountAttributes(int mount, const MountAttributes& attributes);
 // to what the fd holds, whatever happened to its name since.
 absl::Status AttachMount(int mount, int target);
 
+// The same at the file or directory `name` (one component, no symlink) of a
+// directory that nobody else can change yet.
+absl::Status AttachMountAt(int mount, int directory, const char* name);
+
 // A filesystem being made: fsopen .. fsmount.
 class NewFilesystem {
  public:

@@ -1,11 +1,14 @@
 #include "runtime/rootfs/devices.h"
 
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/mount/source.h"
@@ -40,18 +43,51 @@ absl::StatusOr<UniqueFd> MountTmpfs(kernel::Owner owner) {
   return tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
+// Makes new files as `owner` while it lives: a third of the system calls that
+// changing each owner takes.
+class ActingAs {
+ public:
+  explicit ActingAs(kernel::Owner owner) {
+    setfsgid(owner.gid);
+    setfsuid(owner.uid);
+  }
+
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
+
+  ~ActingAs() {
+    setfsuid(geteuid());
+    setfsgid(getegid());
+  }
+};
+
 absl::Status AddLinks(int dev, kernel::Owner owner) {
+  const ActingAs acting(owner);
   for (const Link& link : kLinks) {
-    if (symlinkat(link.target, dev, link.name) != 0 ||
-        fchownat(dev, link.name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) !=
-            0) {
+    if (symlinkat(link.target, dev, link.name) != 0) {
       return ErrnoError("create link", link.name);
     }
   }
   for (const char* name : kDirectories) {
-    RETURN_IF_ERROR(kernel::MakeRealDirectory(dev, name, owner).status());
+    if (mkdirat(dev, name, 0755) != 0) {
+      return ErrnoError("create directory", name);
+    }
   }
   return absl::OkStatus();
+}
+
+// At "/dev/NAME" of a /dev that is new and ours; any other path, and a name
+// taken already, is looked up in the root.
+absl::Status AttachDevice(int root, int dev, const DeviceSource& device,
+                          kernel::Owner owner) {
+  absl::string_view name = device.container_path;
+  if (absl::ConsumePrefix(&name, "/dev/") && !absl::StrContains(name, '/') &&
+      mknodat(dev, name.data(), S_IFREG | 0644, 0) == 0) {
+    return kernel::AttachMountAt(device.tree.get(), dev, name.data());
+  }
+  ASSIGN_OR_RETURN(UniqueFd target,
+                   kernel::MakeFileInRoot(root, device.container_path, owner));
+  return kernel::AttachMount(device.tree.get(), target.get());
 }
 
 }  // namespace
@@ -73,11 +109,8 @@ absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,
   RETURN_IF_ERROR(kernel::AttachMount(dev.get(), point.get()));
   RETURN_IF_ERROR(AddLinks(dev.get(), owner));
   for (const DeviceSource& device : devices) {
-    ASSIGN_OR_RETURN(UniqueFd target, kernel::MakeFileInRoot(
-                                          root, device.container_path, owner));
-    RETURN_IF_ERROR(
-        Annotate(kernel::AttachMount(device.tree.get(), target.get()),
-                 device.container_path));
+    RETURN_IF_ERROR(Annotate(AttachDevice(root, dev.get(), device, owner),
+                             device.container_path));
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <future>
 #include <sstream>
 #include <utility>
 
@@ -57,6 +58,31 @@ absl::Status MakeOwned(const std::string& path, uid_t owner) {
   return absl::OkStatus();
 }
 
+// The container's directory, with those of its overlay.
+absl::Status MakeHome(const std::string& home, uid_t owner) {
+  if (mkdir(home.c_str(), 0700) != 0) {
+    return ErrnoError("create directory", home);
+  }
+  RETURN_IF_ERROR(MakeOwned(home + "/upper", owner));
+  return MakeOwned(home + "/work", owner);
+}
+
+absl::StatusOr<uid_t> RootOf(const state::v1::PodRecord& pod) {
+  return pod.uids_size() == 0 ? absl::StatusOr<uid_t>(0)
+                              : identity::ToHost(MapOf(pod.uids()), 0);
+}
+
+void Describe(const plan::ContainerDecision& decision,
+              const image::Image& image, const state::v1::PodRecord& pod,
+              ContainerRecord& record) {
+  record.set_image_id(image.id);
+  record.set_image_ref(image.repo_digests.empty() ? image.id
+                                                  : image.repo_digests[0]);
+  record.set_log_path(decision.log_path);
+  record.set_stop_signal(decision.stop_signal);
+  record.set_cgroup(absl::StrCat(pod.cgroup(), "/", record.id()));
+}
+
 absl::StatusOr<cgroup::Cgroup> MakeCgroup(const cgroup::Layout& layout,
                                           const std::string& path,
                                           const cgroup::Limits& limits,
@@ -95,23 +121,6 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
   return absl::OkStatus();
 }
 
-absl::Status Runtime::MakeRoot(const Sandbox& pod, const std::string& id,
-                               keeper::v1::ContainerPlan& plan) {
-  const std::string home = ContainerDirectory(id);
-  if (mkdir(home.c_str(), 0700) != 0) {
-    return ErrnoError("create directory", home);
-  }
-  uid_t owner = 0;
-  if (pod.record.uids_size() > 0) {
-    ASSIGN_OR_RETURN(owner, identity::ToHost(MapOf(pod.record.uids()), 0));
-  }
-  RETURN_IF_ERROR(MakeOwned(home + "/upper", owner));
-  RETURN_IF_ERROR(MakeOwned(home + "/work", owner));
-  plan.set_upper_directory(home + "/upper");
-  plan.set_work_directory(home + "/work");
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::string> Runtime::FindSame(
     Sandbox& pod, const v1::ContainerConfig& config) {
   for (const ContainerPtr& container : ContainersOf(pod.id)) {
@@ -131,30 +140,58 @@ absl::StatusOr<std::string> Runtime::FindSame(
   return std::string();
 }
 
+absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
+    const v1::CreateContainerRequest& request, const Sandbox& pod,
+    const image::Image& image) {
+  ASSIGN_OR_RETURN(const identity::UserDatabase users,
+                   parts_.images->Users(image.id));
+  plan::ContainerInputs inputs{request.config(), pod.config, image.config,
+                               users, parts_.config};
+  inputs.own_users = pod.record.uids_size() > 0;
+  inputs.pod_directory = PodDirectory(pod.id);
+  ASSIGN_OR_RETURN(plan::ContainerDecision decision,
+                   plan::PlanContainer(inputs));
+  RETURN_IF_ERROR(CheckIds(decision.ids, pod));
+  RETURN_IF_ERROR(CompileSeccomp(decision));
+  return decision;
+}
+
+absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
+                                const plan::ContainerDecision& decision,
+                                Rollback& rollback,
+                                pod::WithFds<keeper::v1::ContainerPlan>& plan) {
+  const std::string home = ContainerDirectory(it.id);
+  ASSIGN_OR_RETURN(const uid_t owner, RootOf(pod.record));
+  rollback.Add("root", [home] { return RemoveTree(home); });
+  // The disk's directories and the cgroups' take 0.3 ms each.
+  std::future<absl::Status> made =
+      std::async(std::launch::async, MakeHome, home, owner);
+  plan.message.set_upper_directory(home + "/upper");
+  plan.message.set_work_directory(home + "/work");
+  ASSIGN_OR_RETURN(const std::vector<std::string> layers,
+                   parts_.images->MountLayers(it.record.image_id()));
+  plan.message.mutable_layers()->Assign(layers.begin(), layers.end());
+  ASSIGN_OR_RETURN(
+      const cgroup::Cgroup group,
+      MakeCgroup(parts_.layout, it.record.cgroup(), decision.limits, rollback));
+  RETURN_IF_ERROR(AttachCgroup(group, group, plan));
+  if (!decision.log_path.empty()) {
+    ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
+    plan.message.set_log_fd(plan.Attach(std::move(log)));
+  }
+  return made.get();
+}
+
 absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
                                      const SandboxPtr& pod,
                                      const ContainerPtr& it,
                                      Rollback& rollback) {
   ASSIGN_OR_RETURN(const image::Image image,
                    parts_.images->Find(request.config().image().image()));
-  ASSIGN_OR_RETURN(const identity::UserDatabase users,
-                   parts_.images->Users(image.id));
-  plan::ContainerInputs inputs{request.config(), pod->config, image.config,
-                               users, parts_.config};
-  inputs.own_users = pod->record.uids_size() > 0;
-  inputs.pod_directory = PodDirectory(pod->id);
   ASSIGN_OR_RETURN(plan::ContainerDecision decision,
-                   plan::PlanContainer(inputs));
-  RETURN_IF_ERROR(CheckIds(decision.ids, *pod));
-  RETURN_IF_ERROR(CompileSeccomp(decision));
-
+                   Decide(request, *pod, image));
   ContainerRecord& record = it->record;
-  record.set_image_id(image.id);
-  record.set_image_ref(image.repo_digests.empty() ? image.id
-                                                  : image.repo_digests[0]);
-  record.set_log_path(decision.log_path);
-  record.set_stop_signal(decision.stop_signal);
-  record.set_cgroup(absl::StrCat(pod->record.cgroup(), "/", it->id));
+  Describe(decision, image, pod->record, record);
   // The intent first.
   RETURN_IF_ERROR(parts_.store->PutContainer(record));
   rollback.Add("record",
@@ -164,23 +201,10 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
     parts_.images->Release(id);
     return absl::OkStatus();
   });
-  rollback.Add("root",
-               [this, it] { return RemoveTree(ContainerDirectory(it->id)); });
   pod::WithFds<keeper::v1::ContainerPlan> plan;
   plan.message = std::move(decision.plan);
   plan.message.set_container_id(it->id);
-  RETURN_IF_ERROR(MakeRoot(*pod, it->id, plan.message));
-  ASSIGN_OR_RETURN(const std::vector<std::string> layers,
-                   parts_.images->MountLayers(image.id));
-  plan.message.mutable_layers()->Assign(layers.begin(), layers.end());
-  ASSIGN_OR_RETURN(
-      const cgroup::Cgroup group,
-      MakeCgroup(parts_.layout, record.cgroup(), decision.limits, rollback));
-  RETURN_IF_ERROR(AttachCgroup(group, group, plan));
-  if (!decision.log_path.empty()) {
-    ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
-    plan.message.set_log_fd(plan.Attach(std::move(log)));
-  }
+  RETURN_IF_ERROR(MakeParts(*pod, *it, decision, rollback, plan));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
   ASSIGN_OR_RETURN(const keeper::v1::ContainerCreated created,
                    keeper->CreateContainer(std::move(plan)));

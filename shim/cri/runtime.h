@@ -134,8 +134,14 @@ class Runtime {
   absl::Status BuildContainer(const v1::CreateContainerRequest& request,
                               const SandboxPtr& pod, const ContainerPtr& it,
                               Rollback& rollback);
-  absl::Status MakeRoot(const Sandbox& pod, const std::string& id,
-                        keeper::v1::ContainerPlan& plan);
+  absl::StatusOr<plan::ContainerDecision> Decide(
+      const v1::CreateContainerRequest& request, const Sandbox& pod,
+      const image::Image& image);
+  // What the plan speaks of: directories, layers, cgroup, log.
+  absl::Status MakeParts(const Sandbox& pod, const Container& it,
+                         const plan::ContainerDecision& decision,
+                         Rollback& rollback,
+                         pod::WithFds<keeper::v1::ContainerPlan>& plan);
   absl::Status CompileSeccomp(plan::ContainerDecision& decision);
   absl::Status FreeContainer(Container& container);
 
