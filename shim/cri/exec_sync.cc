@@ -175,8 +175,8 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   wait->event = event.get();
   wait->pod_id = pod->id;
   const std::string exec_id = AddExec(wait);
-  Rollback end;
-  end.Add("exec", [&] {
+  Rollback forget;
+  forget.Add("exec", [&] {
     const std::lock_guard<std::mutex> lock(exec_mutex_);
     execs_.erase(exec_id);
     return absl::OkStatus();
@@ -184,6 +184,7 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   // A cgroup of its own: a timeout kills all of the exec, and nothing else.
   absl::StatusOr<cgroup::Cgroup> group = outer.CreateUnifiedChild(exec_id);
   RETURN_IF_ERROR(Annotate(FromWork(group.status()), "exec"));
+  Rollback end;  // after the group it uses
   end.Add("cgroup", [&] { return EndGroup(*group); });
   pod::WithFds<keeper::v1::ExecPlan> plan;
   plan.message.set_exec_id(exec_id);
