@@ -25,11 +25,11 @@ if [[ /bin/busybox -nt $cache/busybox.tar.gz ||
   hack/make_images.sh -nt $cache/busybox.tar.gz ]]; then
   root=$(mktemp -d)
   trap 'rm -rf "$root"' EXIT
-  mkdir -p "$root"/{bin,dev,etc,home,proc,root,run,sys,tmp,usr/bin,var/www,www}
+  mkdir -p "$root"/{bin,dev,etc,home,proc,root,run,sys,tmp,usr/bin,var/run,var/www,www}
   chmod 1777 "$root/tmp"
   cp /bin/busybox "$root/bin/"
   while read -r applet; do
-    [[ -e $root/bin/$applet ]] || ln -s busybox "$root/bin/$applet"
+    [[ -e $root/bin/$applet ]] || ln "$root/bin/busybox" "$root/bin/$applet"
   done < <(/bin/busybox --list)
   # Debian's busybox is built without it.
   cat >"$root/bin/pgrep" <<'EOF'
@@ -73,13 +73,33 @@ marker() {
   echo "$file"
 }
 
-# program FILE NAME: a layer with one program at /NAME.
+# program FILE NAME [MODE]: a layer with one program at /NAME.
 program() {
   local file=$cache/program-$2.tar.gz
   if [[ ! -f $file || $1 -nt $file ]]; then
     local dir
     dir=$(mktemp -d)
-    install -m 755 "$1" "$dir/$2"
+    install -m "${3:-755}" "$1" "$dir/$2"
+    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    rm -rf "$dir"
+  fi
+  echo "$file"
+}
+
+# A layer with a shell that prefers files to its own commands, and ipcs, both
+# with their libraries.
+tools_layer() {
+  local ash=/usr/local/lib/caisson-test/busybox file=$cache/tools.tar.gz
+  if [[ $ash -nt $file || hack/make_images.sh -nt $file ]]; then
+    local dir library
+    dir=$(mktemp -d)
+    install -D -m 755 "$ash" "$dir/bin/ash"
+    ln -s ash "$dir/bin/sh"
+    install -D -m 755 /usr/bin/ipcs "$dir/usr/bin/ipcs"
+    for library in $(ldd "$ash" /usr/bin/ipcs | grep -oE '/lib[^ ]*' | sort -u); do
+      [[ -f $library ]] || continue
+      install -D -m 755 "$library" "$dir$library"
+    done
     tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
     rm -rf "$dir"
   fi
@@ -89,15 +109,40 @@ program() {
 env='"Env": ["PATH=/bin:/usr/bin"]'
 shell="{$env, \"Cmd\": [\"/bin/sh\"]}"
 serve() { # serve PORT: a web server that says so in its log
-  echo "{$env, \"Cmd\": [\"/bin/sh\", \"-c\", \"echo It works, serving on port $1; exec httpd -f -v -p $1 -h /www\"]}"
+  echo "{$env, \"Cmd\": [\"/bin/sh\", \"-c\", \"echo It works, httpd serves on port $1; exec httpd -f -v -p $1 -h /www\"]}"
+}
+# A layer with a web server that shows itself as nginx does: by its name, a pid
+# file, and "master process" in its command line.
+master_layer() {
+  local file=$cache/nginx.tar.gz
+  if [[ hack/make_images.sh -nt $file ]]; then
+    local dir
+    dir=$(mktemp -d)
+    mkdir -p "$dir/usr/sbin"
+    cat >"$dir/usr/sbin/nginx" <<'EOS'
+#!/bin/sh
+trap 'exit 0' TERM QUIT
+echo $$ >/var/run/nginx.pid
+echo "It works, serving on port $1"
+httpd -f -v -p "$1" -h /www &
+wait
+EOS
+    chmod 755 "$dir/usr/sbin/nginx"
+    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    rm -rf "$dir"
+  fi
+  echo "$file"
+}
+master() { # master PORT
+  echo "{$env, \"Cmd\": [\"/usr/sbin/nginx\", \"$1\", \"master process\"]}"
 }
 
 push library/busybox:latest "$shell" "$base" >/dev/null
-push e2e-test-images/busybox:1.29-2 "$shell" "$base" >/dev/null
-push e2e-test-images/nginx:1.14-2 "$(serve 80)" "$base" >/dev/null
+push e2e-test-images/busybox:1.29-2 "$shell" "$base" "$(tools_layer)" >/dev/null
+push e2e-test-images/nginx:1.14-2 "$(master 80)" "$base" "$(master_layer)" >/dev/null
 push e2e-test-images/httpd:2.4.39-4 "$(serve 80)" "$base" >/dev/null
 tools=k8s-staging-cri-tools
-push $tools/hostnet-nginx-amd64:latest "$(serve 12003)" "$base" >/dev/null
+push $tools/hostnet-nginx-amd64:latest "$(master 12003)" "$base" "$(master_layer)" >/dev/null
 for tag in 3.9 3.10 3.10.1; do
   push pause:$tag "{$env, \"User\": \"65535:65535\", \"Entrypoint\": [\"/bin/sleep\", \"1000000\"]}" "$base" >/dev/null
 done
@@ -117,6 +162,9 @@ user test-image-user-uid-group 1003:users
 user test-image-user-username www-data
 user test-image-user-username-group www-data:100
 user test-image-predefined-group default-user
+push e2e-test-images/nonewprivs:1.3 \
+  "{$env, \"User\": \"1000\", \"Entrypoint\": [\"/nnp\"]}" \
+  "$base" "$(program build/dev/bin/caisson-nnp nnp 4755)" >/dev/null
 if [[ -x build/dev/bin/caisson-probe ]]; then
   push library/caisson-probe:latest '{"Entrypoint": ["/caisson-probe"]}' \
     "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null

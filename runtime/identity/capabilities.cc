@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <iterator>
@@ -82,6 +83,16 @@ CapabilitySet ReadAllCapabilities() {
   return Bit(last + 1) - 1;
 }
 
+CapabilitySet ReadBoundingSet() {
+  CapabilitySet set = 0;
+  for (int i = 0; i < 64; ++i) {
+    if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1) {
+      set |= Bit(i);
+    }
+  }
+  return set;
+}
+
 // A list of the request: single names, and whether "ALL" is among them.
 struct NameList {
   bool all = false;
@@ -102,13 +113,19 @@ absl::StatusOr<NameList> ReadNames(const std::vector<std::string>& names) {
   return list;
 }
 
-absl::Status CheckAvailable(CapabilitySet asked, CapabilitySet ceiling) {
+absl::Status CheckAvailable(CapabilitySet asked,
+                            const CapabilityRequest& request) {
   if (CapabilitySet missing = asked & ~AllCapabilities(); missing != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "add capabilities ", absl::StrJoin(CapabilityNames(missing), ","),
         ": this kernel lacks them"));
   }
-  if (CapabilitySet beyond = asked & ~ceiling; beyond != 0) {
+  if (CapabilitySet withheld = asked & ~request.available; withheld != 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "add capabilities ", absl::StrJoin(CapabilityNames(withheld), ","),
+        ": this machine withholds them from the daemon"));
+  }
+  if (CapabilitySet beyond = asked & ~request.ceiling; beyond != 0) {
     return absl::PermissionDeniedError(absl::StrCat(
         "add capabilities ", absl::StrJoin(CapabilityNames(beyond), ","),
         ": beyond the ceiling of the runtime handler"));
@@ -121,19 +138,21 @@ absl::StatusOr<CapabilitySet> ResolveBounding(const CapabilityRequest& request,
                                               CapabilitySet ambient) {
   ASSIGN_OR_RETURN(const NameList add, ReadNames(request.add));
   ASSIGN_OR_RETURN(const NameList drop, ReadNames(request.drop));
+  const CapabilitySet all = AllCapabilities() & request.available;
   if (request.privileged) {
-    RETURN_IF_ERROR(CheckAvailable(AllCapabilities(), request.ceiling));
-    return AllCapabilities();
+    RETURN_IF_ERROR(CheckAvailable(all, request));
+    return all;
   }
   CapabilitySet asked = add.set | ambient;
   if (add.all) {
-    asked |= AllCapabilities();
+    asked |= all;
   }
   // What nobody asked for is cut silently, what somebody did is refused.
-  RETURN_IF_ERROR(CheckAvailable(asked & ~drop.set, request.ceiling));
-  CapabilitySet set = DefaultCapabilities() & request.ceiling;
+  RETURN_IF_ERROR(CheckAvailable(asked & ~drop.set, request));
+  CapabilitySet set =
+      DefaultCapabilities() & request.ceiling & request.available;
   if (add.all) {
-    set = AllCapabilities();
+    set = all;
   }
   if (drop.all) {
     set = 0;
@@ -184,12 +203,17 @@ CapabilitySet AllCapabilities() {
   return all;
 }
 
+CapabilitySet HeldCapabilities() {
+  static const CapabilitySet held = ReadBoundingSet();
+  return held;
+}
+
 absl::StatusOr<CapabilitySets> ResolveCapabilities(
     const CapabilityRequest& request, uint32_t uid) {
   ASSIGN_OR_RETURN(const NameList ambient, ReadNames(request.add_ambient));
   CapabilitySet raised = ambient.set;
   if (ambient.all) {
-    raised |= AllCapabilities();
+    raised |= AllCapabilities() & request.available;
   }
   CapabilitySets sets;
   ASSIGN_OR_RETURN(sets.bounding, ResolveBounding(request, raised));

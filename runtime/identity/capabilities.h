@@ -24,12 +24,17 @@ std::vector<std::string> CapabilityNames(CapabilitySet set);
 CapabilitySet DefaultCapabilities();
 // All that the running kernel has (/proc/sys/kernel/cap_last_cap, read once).
 CapabilitySet AllCapabilities();
+// Those of them that this process may hand on: its bounding set, read once.
+CapabilitySet HeldCapabilities();
 
 struct CapabilityRequest {
   std::vector<std::string> add;  // names, or "ALL"
   std::vector<std::string> drop;
   std::vector<std::string> add_ambient;
   bool privileged = false;  // all, whatever add and drop say
+  // What can be given at all: in the host's user namespace no more than
+  // HeldCapabilities().  "All" is cut down to it.
+  CapabilitySet available = ~uint64_t{0};
   CapabilitySet ceiling = ~uint64_t{0};
 };
 
@@ -45,7 +50,8 @@ struct CapabilitySets {
 // then single names, drops last but for names that are added beside drop ALL.
 // A process that isn't root keeps no permitted or effective ones but the
 // ambient; inheritable equals ambient (CVE-2022-29162).  InvalidArgument for
-// unknown names, PermissionDenied beyond the ceiling.
+// unknown names, PermissionDenied beyond the ceiling, FailedPrecondition for a
+// name that isn't available.
 absl::StatusOr<CapabilitySets> ResolveCapabilities(
     const CapabilityRequest& request, uint32_t uid);
 

@@ -51,10 +51,12 @@ constexpr ChildStep kInitSteps[] = {
     // Before the first namespace of the pod, so that nobody in it can look
     // into this process (CVE-2016-9962).
     {"forbid-tracing", steps::ForbidTracing},
-    {"detach-from-host-mounts", steps::DetachFromHostMounts},
+    {"enter-host-mounts", steps::EnterHostMounts},
     // Before anything of the image is attached, so that nothing of it can
-    // become a source (CVE-2021-30465).
+    // become a source (CVE-2021-30465), and while the mounts are the host's
+    // own: what propagates must be a peer of those.
     {"take-sources", steps::TakeSources},
+    {"detach-from-host-mounts", steps::DetachFromHostMounts},
     {"mount-root", steps::MountRoot},
     {"create-devices", steps::CreateDevices},
     // After the devices: a volume may lie below /dev.

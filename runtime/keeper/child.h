@@ -78,8 +78,9 @@ absl::Status BecomeInit(ChildContext& context);
 absl::Status StartSession(ChildContext& context);
 
 // init_mounts.cc
-absl::Status DetachFromHostMounts(ChildContext& context);
+absl::Status EnterHostMounts(ChildContext& context);
 absl::Status TakeSources(ChildContext& context);
+absl::Status DetachFromHostMounts(ChildContext& context);
 absl::Status MountRoot(ChildContext& context);
 absl::Status CreateDevices(ChildContext& context);
 absl::Status MountVolumes(ChildContext& context);

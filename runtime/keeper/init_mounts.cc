@@ -125,7 +125,7 @@ absl::Status MountQueues(int dev) {
 
 }  // namespace
 
-absl::Status DetachFromHostMounts(ChildContext& context) {
+absl::Status EnterHostMounts(ChildContext& context) {
   // The pod's shared memory is mounted in the keepers' namespace only.
   for (const v1::Mount& mount : context.plan->mounts()) {
     if (mount.kind() == v1::Mount::SHM) {
@@ -133,20 +133,14 @@ absl::Status DetachFromHostMounts(ChildContext& context) {
                        mount::TakeSource(mount, context.pod.shm_path(), -1));
     }
   }
-  RETURN_IF_ERROR(EnterHostMounts());
-  if (unshare(CLONE_NEWNS) != 0) {
-    return ErrnoError("make", "mount namespace");
-  }
-  // Slave: what the host unmounts does not stay busy here.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
-  return absl::OkStatus();
+  return keeper::EnterHostMounts();
 }
 
 absl::Status TakeSources(ChildContext& context) {
   const Pod& pod = context.pod;
-  ASSIGN_OR_RETURN(context.devices, rootfs::TakeStandardDevices());
+  ASSIGN_OR_RETURN(context.devices, context.plan->host_devices()
+                                        ? rootfs::TakeHostDevices()
+                                        : rootfs::TakeStandardDevices());
   for (const v1::Device& device : context.plan->devices()) {
     ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(device.host_path()));
     context.devices.push_back({std::move(tree), device.container_path()});
@@ -160,6 +154,17 @@ absl::Status TakeSources(ChildContext& context) {
         mount::TakeSource(mount, pod.shm_path(), pod.map_fd());
     RETURN_IF_ERROR(Annotate(source.status(), mount.target()));
     context.sources.push_back(std::move(source).value());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DetachFromHostMounts(ChildContext& /*context*/) {
+  if (unshare(CLONE_NEWNS) != 0) {
+    return ErrnoError("make", "mount namespace");
+  }
+  // Slave: what the host unmounts does not stay busy here.
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    return ErrnoError("detach", "mounts");
   }
   return absl::OkStatus();
 }

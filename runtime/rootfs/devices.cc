@@ -1,10 +1,14 @@
 #include "runtime/rootfs/devices.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <memory>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -90,6 +94,36 @@ absl::Status AttachDevice(int root, int dev, const DeviceSource& device,
   return kernel::AttachMount(device.tree.get(), target.get());
 }
 
+// The host's /dev is trusted, but it changes: what has gone meanwhile is left
+// out.  Terminals are the container's own.
+absl::Status AddDevicesBelow(const std::string& directory, int depth,
+                             std::vector<DeviceSource>& devices) {
+  constexpr int kMaxDepth = 8;
+  struct stat base = {};
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
+                                                closedir);
+  if (dir == nullptr || fstat(dirfd(dir.get()), &base) != 0 ||
+      depth > kMaxDepth) {
+    return absl::OkStatus();
+  }
+  while (const dirent* entry = readdir(dir.get())) {
+    const absl::string_view name = entry->d_name;
+    const std::string path = absl::StrCat(directory, "/", name);
+    struct stat facts = {};
+    if (name == "." || name == ".." || path == "/dev/ptmx" ||
+        path == "/dev/console" || lstat(path.c_str(), &facts) != 0) {
+      continue;
+    }
+    if (S_ISDIR(facts.st_mode) && facts.st_dev == base.st_dev) {
+      RETURN_IF_ERROR(AddDevicesBelow(path, depth + 1, devices));
+    } else if (S_ISCHR(facts.st_mode) || S_ISBLK(facts.st_mode)) {
+      ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(path));
+      devices.push_back({std::move(tree), path});
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices() {
@@ -98,6 +132,12 @@ absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices() {
     ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(path));
     devices.push_back({std::move(tree), path});
   }
+  return devices;
+}
+
+absl::StatusOr<std::vector<DeviceSource>> TakeHostDevices() {
+  std::vector<DeviceSource> devices;
+  RETURN_IF_ERROR(AddDevicesBelow("/dev", 0, devices));
   return devices;
 }
 

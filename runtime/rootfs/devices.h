@@ -19,6 +19,10 @@ struct DeviceSource {
 // The devices every container has: null zero full random urandom tty.
 absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices();
 
+// All device nodes of the host's /dev, for a privileged container; not what
+// is mounted below it.
+absl::StatusOr<std::vector<DeviceSource>> TakeHostDevices();
+
 // Attaches a tmpfs at /dev of `root` and fills it: the devices as binds,
 // the standard links, and the directories pts, shm and mqueue.
 absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,

@@ -168,6 +168,9 @@ absl::Status SetCapabilities(const ContainerInputs& inputs,
   request.add_ambient.assign(asked.add_ambient_capabilities().begin(),
                              asked.add_ambient_capabilities().end());
   request.privileged = security.privileged();
+  if (!inputs.own_users) {
+    request.available = identity::HeldCapabilities();
+  }
   ASSIGN_OR_RETURN(const identity::CapabilitySets sets,
                    identity::ResolveCapabilities(request, process.uid()));
   keeper::v1::Capabilities& out = *process.mutable_capabilities();
@@ -186,7 +189,9 @@ absl::Status ChooseSeccomp(const ContainerInputs& inputs,
     decision.seccomp = Seccomp::kUnconfined;
     return absl::OkStatus();
   }
+  // The kubelet always names one; nobody's silence means a filter in the CRI.
   if (!security.has_seccomp()) {
+    decision.seccomp = Seccomp::kUnconfined;
     return absl::OkStatus();
   }
   switch (security.seccomp().profile_type()) {
@@ -389,6 +394,8 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
   decision.plan.set_read_only_root(security.readonly_rootfs());
   decision.plan.set_privileged(security.privileged());
+  // A pod with ids of its own could open none of them.
+  decision.plan.set_host_devices(security.privileged() && !inputs.own_users);
   decision.plan.set_stdin_open(inputs.config.stdin());
   decision.plan.set_stdin_once(inputs.config.stdin_once());
   SetPaths(inputs, decision.plan);
