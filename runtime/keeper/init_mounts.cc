@@ -158,7 +158,7 @@ absl::Status TakeSources(ChildContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status DetachFromHostMounts(ChildContext& /*context*/) {
+absl::Status DetachFromHostMounts(ChildContext& context) {
   if (unshare(CLONE_NEWNS) != 0) {
     return ErrnoError("make", "mount namespace");
   }
@@ -166,7 +166,19 @@ absl::Status DetachFromHostMounts(ChildContext& /*context*/) {
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return ErrnoError("detach", "mounts");
   }
-  return absl::OkStatus();
+  if (context.plan->privileged()) {
+    return absl::OkStatus();
+  }
+  // Read-only in this copy: a sysfs that is mounted beside it in the pod's
+  // user namespace then must be so too, and is locked (mount_namespaces(7),
+  // "restrictions on mount namespaces").
+  const UniqueFd sysfs(open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!sysfs.ok()) {
+    return ErrnoError("open", "/sys");
+  }
+  kernel::MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_RDONLY;
+  return Annotate(kernel::SetMountAttributes(sysfs.get(), attributes), "/sys");
 }
 
 absl::Status MountRoot(ChildContext& context) {

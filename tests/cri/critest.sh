@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# critest against the daemon of with_caissond.sh: critest.sh FOCUS [HANDLER]
+# critest against the daemon of with_caissond.sh: critest.sh SKIP [HANDLER]
 set -euo pipefail
 critest=${CRICTL%crictl}critest
 arguments=(--runtime-endpoint "$CONTAINER_RUNTIME_ENDPOINT"
-  --ginkgo.no-color --ginkgo.focus "$1")
+  --ginkgo.no-color --ginkgo.skip "$1")
 [[ -z ${2:-} ]] || arguments+=(--runtime-handler "$2")
 cd "$CAISSON_TEST_DIR"
 code=0
