@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -172,7 +173,8 @@ absl::StatusOr<int> CapabilityFromName(absl::string_view name) {
     }
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("find capability \"", name, "\": unknown name"));
+      absl::StrCat("find capability \"", absl::CHexEscape(name.substr(0, 64)),
+                   "\": unknown name"));
 }
 
 std::string CapabilityName(int capability) {

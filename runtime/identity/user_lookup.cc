@@ -122,7 +122,7 @@ absl::StatusOr<uint32_t> FindGroup(absl::string_view groups,
   }));
   if (!gid.has_value()) {
     return absl::NotFoundError(
-        absl::StrCat("find group \"", absl::CHexEscape(name),
+        absl::StrCat("find group \"", absl::CHexEscape(name.substr(0, 128)),
                      "\": not in the image's group file"));
   }
   return ParseId(*gid, "gid of the image's group file");
@@ -201,7 +201,7 @@ absl::StatusOr<Found> FindUser(absl::string_view user, absl::string_view field,
                    }));
   if (!found.entry.has_value()) {
     return absl::NotFoundError(
-        absl::StrCat("find user \"", absl::CHexEscape(user),
+        absl::StrCat("find user \"", absl::CHexEscape(user.substr(0, 128)),
                      "\": not in the image's passwd file"));
   }
   ASSIGN_OR_RETURN(found.uid,

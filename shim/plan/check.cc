@@ -56,6 +56,14 @@ absl::Status CheckAbsolutePath(absl::string_view field,
   return absl::OkStatus();
 }
 
+absl::Status CheckPlainPath(absl::string_view field, absl::string_view value) {
+  RETURN_IF_ERROR(CheckAbsolutePath(field, value));
+  if (absl::StrContains(absl::StrCat(value, "/"), "/../")) {
+    return Refuse(field, value, "has a \"..\" in it");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckId(absl::string_view field, int64_t value) {
   if (value < 0 || value >= int64_t{identity::kIdLimit}) {
     return Refuse(field, absl::StrCat(value), "is out of range 0..2147483647");

@@ -24,6 +24,9 @@ absl::Status CheckName(absl::string_view field, absl::string_view value,
 absl::Status CheckAbsolutePath(absl::string_view field,
                                absl::string_view value);
 
+// CheckAbsolutePath, and no "..": it says where it leads.
+absl::Status CheckPlainPath(absl::string_view field, absl::string_view value);
+
 // 0..2147483647.
 absl::Status CheckId(absl::string_view field, int64_t value);
 

@@ -46,9 +46,16 @@ absl::Status CheckConfig(const ContainerInputs& inputs) {
       CheckName("config.metadata.name", config.metadata().name(), false));
   for (const cri::KeyValue& env : config.envs()) {
     if (env.key().empty() || absl::StrContains(env.key(), "=") ||
-        env.key().find('\0') != std::string::npos ||
-        env.value().find('\0') != std::string::npos) {
+        env.key().find('\0') != std::string::npos) {
       return Refuse("config.envs", env.key(), "is not a variable's name");
+    }
+    if (env.value().find('\0') != std::string::npos) {
+      return Refuse("config.envs", env.key(), "has a NUL byte in its value");
+    }
+  }
+  for (const std::string& entry : inputs.image.env) {
+    if (entry.find('\0') != std::string::npos) {
+      return Refuse("environment of the image", entry, "has a NUL byte");
     }
   }
   return absl::OkStatus();
@@ -137,6 +144,10 @@ absl::Status SetWorkingDirectory(const ContainerInputs& inputs,
 absl::StatusOr<identity::User> SetUser(const ContainerInputs& inputs,
                                        keeper::v1::Process& process) {
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  if (security.has_run_as_user() && !security.run_as_username().empty()) {
+    return Refuse("config.linux.security_context.run_as_username",
+                  security.run_as_username(), "stands beside a run_as_user");
+  }
   identity::UserRequest request;
   request.has_uid = security.has_run_as_user();
   request.uid = security.run_as_user().value();
@@ -148,11 +159,17 @@ absl::StatusOr<identity::User> SetUser(const ContainerInputs& inputs,
   request.strict_groups = security.supplemental_groups_policy() ==
                           cri::SupplementalGroupsPolicy::Strict;
   request.image_user = inputs.image.user;
-  ASSIGN_OR_RETURN(identity::User user,
-                   identity::ResolveUser(request, inputs.users));
-  process.set_uid(user.uid);
-  process.set_gid(user.gid);
-  process.mutable_groups()->Assign(user.groups.begin(), user.groups.end());
+  absl::StatusOr<identity::User> user =
+      identity::ResolveUser(request, inputs.users);
+  if (!user.ok()) {
+    // A name that the image lacks is the request's fault as well: NotFound
+    // would tell the client that the pod or the image is gone.
+    return absl::InvalidArgumentError(
+        absl::StrCat("check user: ", user.status().message()));
+  }
+  process.set_uid(user->uid);
+  process.set_gid(user->gid);
+  process.mutable_groups()->Assign(user->groups.begin(), user->groups.end());
   return user;
 }
 
@@ -171,8 +188,11 @@ absl::Status SetCapabilities(const ContainerInputs& inputs,
   if (!inputs.own_users) {
     request.available = identity::HeldCapabilities();
   }
-  ASSIGN_OR_RETURN(const identity::CapabilitySets sets,
-                   identity::ResolveCapabilities(request, process.uid()));
+  const absl::StatusOr<identity::CapabilitySets> resolved =
+      identity::ResolveCapabilities(request, process.uid());
+  RETURN_IF_ERROR(Annotate(resolved.status(),
+                           "check config.linux.security_context.capabilities"));
+  const identity::CapabilitySets& sets = *resolved;
   keeper::v1::Capabilities& out = *process.mutable_capabilities();
   out.set_bounding(sets.bounding);
   out.set_permitted(sets.permitted);
@@ -195,6 +215,8 @@ absl::Status ChooseSeccomp(const ContainerInputs& inputs,
     return absl::OkStatus();
   }
   switch (security.seccomp().profile_type()) {
+    case cri::SecurityProfile::RuntimeDefault:
+      return absl::OkStatus();
     case cri::SecurityProfile::Unconfined:
       decision.seccomp = Seccomp::kUnconfined;
       return absl::OkStatus();
@@ -205,7 +227,11 @@ absl::Status ChooseSeccomp(const ContainerInputs& inputs,
           "config.linux.security_context.seccomp.localhost_ref",
           decision.seccomp_path);
     default:
-      return absl::OkStatus();
+      // Not the default profile: who asks for what we don't know may mean
+      // something stricter.
+      return Refuse("config.linux.security_context.seccomp.profile_type",
+                    absl::StrCat(security.seccomp().profile_type()),
+                    "is unknown");
   }
 }
 
@@ -215,9 +241,10 @@ absl::Status RefuseLabels(const ContainerInputs& inputs) {
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
   if (security.apparmor().profile_type() == cri::SecurityProfile::Localhost) {
     return absl::FailedPreconditionError(
-        absl::StrCat("check config.linux.security_context.apparmor: profile \"",
-                     security.apparmor().localhost_ref(),
-                     "\" is asked for, and AppArmor is not supported"));
+        Refuse("config.linux.security_context.apparmor.localhost_ref",
+               security.apparmor().localhost_ref(),
+               "is asked for, and AppArmor is not supported")
+            .message());
   }
   return absl::OkStatus();
 }
@@ -226,6 +253,15 @@ absl::Status CheckNotNegative(const char* field, int64_t value, int64_t least) {
   if (value < least) {
     return Refuse(absl::StrCat("config.linux.resources.", field),
                   absl::StrCat(value), "is negative");
+  }
+  return absl::OkStatus();
+}
+
+// "0-3,8": what the kernel's list format is made of.
+absl::Status CheckCpuset(const char* field, const std::string& list) {
+  if (list.find_first_not_of("0123456789-,") != std::string::npos) {
+    return Refuse(absl::StrCat("config.linux.resources.", field), list,
+                  "is not a list of numbers");
   }
   return absl::OkStatus();
 }
@@ -244,6 +280,8 @@ absl::Status SetLimits(const cri::LinuxContainerResources& resources,
                   absl::StrCat(resources.oom_score_adj()),
                   "is out of range -1000..1000");
   }
+  RETURN_IF_ERROR(CheckCpuset("cpuset_cpus", resources.cpuset_cpus()));
+  RETURN_IF_ERROR(CheckCpuset("cpuset_mems", resources.cpuset_mems()));
   cgroup::Limits& limits = decision.limits;
   if (resources.cpu_shares() > 0) {
     limits.cpu_shares = static_cast<uint64_t>(resources.cpu_shares());
@@ -275,7 +313,8 @@ absl::Status SetLog(const ContainerInputs& inputs,
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(CheckText("config.log_path", path, 4095, false));
-  if (absl::StartsWith(path, "/") ||
+  if (absl::StartsWith(path, "/") || absl::EndsWith(path, "/") ||
+      absl::EndsWith(absl::StrCat("/", path), "/.") ||
       absl::StrContains(absl::StrCat("/", path, "/"), "/../")) {
     return Refuse("config.log_path", path,
                   "is not a path below the log directory");
@@ -304,16 +343,28 @@ absl::Status SetPidMode(const ContainerInputs& inputs,
       return CheckText(
           "config.linux.security_context.namespace_options.target_id",
           options.target_id(), 64, false);
-    default:
+    case cri::CONTAINER:
       plan.set_pid_mode(keeper::v1::ContainerPlan::PID_CONTAINER);
       return absl::OkStatus();
+    default:
+      return Refuse("config.linux.security_context.namespace_options.pid",
+                    absl::StrCat(static_cast<int>(options.pid())),
+                    "is unknown");
   }
 }
 
-void SetPaths(const ContainerInputs& inputs, keeper::v1::ContainerPlan& plan) {
+absl::Status SetPaths(const ContainerInputs& inputs,
+                      keeper::v1::ContainerPlan& plan) {
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
+  const std::string field = "config.linux.security_context.";
+  for (const std::string& path : security.masked_paths()) {
+    RETURN_IF_ERROR(CheckPlainPath(field + "masked_paths", path));
+  }
+  for (const std::string& path : security.readonly_paths()) {
+    RETURN_IF_ERROR(CheckPlainPath(field + "readonly_paths", path));
+  }
   if (security.privileged()) {
-    return;
+    return absl::OkStatus();
   }
   *plan.mutable_masked_paths() = security.masked_paths();
   *plan.mutable_read_only_paths() = security.readonly_paths();
@@ -325,15 +376,20 @@ void SetPaths(const ContainerInputs& inputs, keeper::v1::ContainerPlan& plan) {
     plan.mutable_read_only_paths()->Assign(std::begin(kReadOnlyPaths),
                                            std::end(kReadOnlyPaths));
   }
+  return absl::OkStatus();
 }
 
 absl::Status AddDevices(const ContainerInputs& inputs,
                         keeper::v1::ContainerPlan& plan) {
   for (const cri::Device& from : inputs.config.devices()) {
     RETURN_IF_ERROR(
-        CheckAbsolutePath("config.devices.host_path", from.host_path()));
-    RETURN_IF_ERROR(CheckAbsolutePath("config.devices.container_path",
-                                      from.container_path()));
+        CheckPlainPath("config.devices.host_path", from.host_path()));
+    RETURN_IF_ERROR(
+        CheckPlainPath("config.devices.container_path", from.container_path()));
+    if (from.permissions().find_first_not_of("rwm") != std::string::npos) {
+      return Refuse("config.devices.permissions", from.permissions(),
+                    "has other letters than r, w and m");
+    }
     keeper::v1::Device& device = *plan.add_devices();
     device.set_host_path(from.host_path());
     device.set_container_path(from.container_path());
@@ -398,7 +454,7 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   decision.plan.set_host_devices(security.privileged() && !inputs.own_users);
   decision.plan.set_stdin_open(inputs.config.stdin());
   decision.plan.set_stdin_once(inputs.config.stdin_once());
-  SetPaths(inputs, decision.plan);
+  RETURN_IF_ERROR(SetPaths(inputs, decision.plan));
   RETURN_IF_ERROR(AddMounts(inputs, decision.plan));
   return decision;
 }

@@ -1,5 +1,7 @@
 #include "shim/plan/pod.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -18,6 +20,7 @@ namespace cri = ::runtime::v1;
 
 constexpr size_t kMaxHostname = 64;
 constexpr size_t kMaxSysctl = 4096;
+constexpr size_t kMaxSysctlName = 255;
 constexpr uint32_t kFirstExtraId = 65536;
 
 absl::Status CheckMetadata(const cri::PodSandboxConfig& config) {
@@ -30,7 +33,7 @@ absl::Status CheckMetadata(const cri::PodSandboxConfig& config) {
       CheckName("config.metadata.namespace", metadata.namespace_(), true));
   RETURN_IF_ERROR(CheckName("config.metadata.uid", metadata.uid(), true));
   if (!config.log_directory().empty()) {
-    return CheckAbsolutePath("config.log_directory", config.log_directory());
+    return CheckPlainPath("config.log_directory", config.log_directory());
   }
   return absl::OkStatus();
 }
@@ -40,8 +43,8 @@ absl::Status ChooseHandler(const std::string& asked,
                            PodDecision& decision) {
   decision.handler = asked.empty() ? config.default_handler : asked;
   if (!config.handlers.contains(decision.handler)) {
-    return absl::NotFoundError(absl::StrCat("check runtime_handler: \"", asked,
-                                            "\" is not configured"));
+    return absl::NotFoundError(
+        Refuse("runtime_handler", asked, "is not configured").message());
   }
   return absl::OkStatus();
 }
@@ -137,10 +140,22 @@ absl::Status CheckHostname(const std::string& hostname) {
   return absl::OkStatus();
 }
 
+// The modes that a pod's own namespaces can have; CONTAINER is for pid.
+absl::Status CheckMode(absl::string_view name, cri::NamespaceMode mode) {
+  if (mode != cri::POD && mode != cri::NODE) {
+    return Refuse(
+        absl::StrCat("config.linux.security_context.namespace_options.", name),
+        absl::StrCat(static_cast<int>(mode)), "is neither POD nor NODE");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ChooseNamespaces(const cri::PodSandboxConfig& config,
                               PodDecision& decision) {
   const cri::NamespaceOption& options =
       config.linux().security_context().namespace_options();
+  RETURN_IF_ERROR(CheckMode("network", options.network()));
+  RETURN_IF_ERROR(CheckMode("ipc", options.ipc()));
   keeper::v1::PodPlan& plan = decision.plan;
   const bool own_network = options.network() != cri::NODE;
   plan.set_own_network(own_network);
@@ -162,13 +177,15 @@ bool IsIpcSysctl(absl::string_view name) {
 absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
                         PodDecision& decision) {
   for (const auto& [key, value] : linux_config.sysctls()) {
-    const std::string field = absl::StrCat("config.linux.sysctls[", key, "]");
-    RETURN_IF_ERROR(CheckText(field, value, kMaxSysctl, false));
+    RETURN_IF_ERROR(
+        CheckText("config.linux.sysctls", key, kMaxSysctlName, false));
     for (const char c : key) {
       if (!absl::ascii_isalnum(c) && !absl::StrContains("._-/", c)) {
         return Refuse("config.linux.sysctls", key, "is not a sysctl's name");
       }
     }
+    const std::string field = absl::StrCat("config.linux.sysctls[", key, "]");
+    RETURN_IF_ERROR(CheckText(field, value, kMaxSysctl, false));
     std::string name = key;
     std::replace(name.begin(), name.end(), '/', '.');
     const bool allowed =
@@ -205,17 +222,32 @@ absl::Status CheckCgroupParent(const std::string& parent,
   return absl::OkStatus();
 }
 
+absl::Status CheckPort(const cri::PortMapping& port) {
+  if (port.host_port() < 0 || port.host_port() > 65535 ||
+      port.container_port() < 0 || port.container_port() > 65535) {
+    return Refuse("config.port_mappings",
+                  absl::StrCat(port.host_port(), ":", port.container_port()),
+                  "is out of range 0..65535");
+  }
+  if (!cri::Protocol_IsValid(port.protocol())) {
+    return Refuse("config.port_mappings.protocol",
+                  absl::StrCat(static_cast<int>(port.protocol())),
+                  "is unknown");
+  }
+  in6_addr address;
+  const std::string& text = port.host_ip();
+  RETURN_IF_ERROR(CheckText("config.port_mappings.host_ip", text, 64, true));
+  if (!text.empty() && inet_pton(AF_INET, text.c_str(), &address) != 1 &&
+      inet_pton(AF_INET6, text.c_str(), &address) != 1) {
+    return Refuse("config.port_mappings.host_ip", text, "is not an address");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AddPorts(const cri::PodSandboxConfig& config,
                       PodDecision& decision) {
   for (const cri::PortMapping& port : config.port_mappings()) {
-    if (port.host_port() < 0 || port.host_port() > 65535 ||
-        port.container_port() < 0 || port.container_port() > 65535) {
-      return Refuse("config.port_mappings",
-                    absl::StrCat(port.host_port(), ":", port.container_port()),
-                    "is out of range 0..65535");
-    }
-    RETURN_IF_ERROR(
-        CheckText("config.port_mappings.host_ip", port.host_ip(), 64, true));
+    RETURN_IF_ERROR(CheckPort(port));
     if (port.host_port() == 0) {
       continue;
     }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -13,16 +14,26 @@
 namespace caisson::plan {
 namespace {
 
-absl::StatusOr<int> Offset(absl::string_view text, int base) {
+// Other names of signals, which sigabbrev_np() does not tell.
+constexpr struct {
+  const char* name;
+  int signal;
+} kAliases[] = {{"CLD", SIGCHLD}, {"IO", SIGPOLL}, {"IOT", SIGABRT}};
+
+// `rest` is what follows the base's name: nothing, or a sign and a number.
+absl::StatusOr<int> Offset(absl::string_view text, absl::string_view rest,
+                           int base) {
   int offset = 0;
-  if (!text.empty() && !absl::SimpleAtoi(text, &offset)) {
+  const bool is_signed =
+      absl::StartsWith(rest, "+") || absl::StartsWith(rest, "-");
+  if (!rest.empty() && (!is_signed || !absl::SimpleAtoi(rest, &offset))) {
     return Refuse("stop_signal", text, "is not a signal");
   }
-  const int signal = base + offset;
+  const int64_t signal = int64_t{base} + offset;
   if (signal < SIGRTMIN || signal > SIGRTMAX) {
     return Refuse("stop_signal", text, "is out of range");
   }
-  return signal;
+  return static_cast<int>(signal);
 }
 
 }  // namespace
@@ -38,10 +49,15 @@ absl::StatusOr<int> ParseSignal(const std::string& text) {
   const std::string upper = absl::AsciiStrToUpper(text);
   absl::string_view name = absl::StripPrefix(upper, "SIG");
   if (absl::ConsumePrefix(&name, "RTMIN")) {
-    return Offset(name, SIGRTMIN);
+    return Offset(text, name, SIGRTMIN);
   }
   if (absl::ConsumePrefix(&name, "RTMAX")) {
-    return Offset(name, SIGRTMAX);
+    return Offset(text, name, SIGRTMAX);
+  }
+  for (const auto& alias : kAliases) {
+    if (name == alias.name) {
+      return alias.signal;
+    }
   }
   for (int signal = 1; signal < SIGRTMIN; ++signal) {
     const char* known = sigabbrev_np(signal);
@@ -53,6 +69,10 @@ absl::StatusOr<int> ParseSignal(const std::string& text) {
 }
 
 absl::StatusOr<int> FromCri(runtime::v1::Signal signal) {
+  if (!runtime::v1::Signal_IsValid(signal)) {
+    return Refuse("config.stop_signal", absl::StrCat(static_cast<int>(signal)),
+                  "is not a signal");
+  }
   // The enum's names are the signals'.
   const std::string& name = runtime::v1::Signal_Name(signal);
   absl::string_view text = name;
