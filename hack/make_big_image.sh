@@ -16,8 +16,8 @@ files() { # files MIN MAX: sizes in bytes, below the folders, in a stable order
 }
 
 layer() { # layer NAME: from the list of files on standard input
-  tar --null -T - --no-recursion --mtime=@0 --owner=0 --group=0 \
-    -cf - 2>/dev/null | gzip -6 >"$cache/$1.tar.gz.new"
+  tar --no-recursion --mtime=@0 --owner=0 --group=0 -cf - --null -T - \
+    2>/dev/null | gzip -6 >"$cache/$1.tar.gz.new"
   mv "$cache/$1.tar.gz.new" "$cache/$1.tar.gz"
 }
 

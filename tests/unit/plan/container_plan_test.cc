@@ -30,7 +30,7 @@ TEST(ContainerPlanTest, PlainContainerIsRootWithTheDefaults) {
   const ContainerDecision decision = Plan(it);
   EXPECT_EQ(decision.log_path, "/var/log/pods/default_web/app/0.log");
   EXPECT_EQ(decision.stop_signal, 15);
-  EXPECT_EQ(decision.seccomp, Seccomp::kDefault);
+  EXPECT_EQ(decision.seccomp, Seccomp::kUnconfined);
   EXPECT_FALSE(decision.limits.memory_bytes.has_value());
   keeper::v1::Process wanted;
   wanted.add_argv("/bin/server");
