@@ -44,6 +44,8 @@ struct ChildContext {
   // Filled by the steps.
   UniqueFd shared_memory;
   std::vector<UniqueFd> sources;
+  std::vector<UniqueFd> layers;
+  UniqueFd home;
   std::vector<rootfs::DeviceSource> devices;
   UniqueFd root;
   UniqueFd proc;
@@ -80,7 +82,7 @@ absl::Status StartSession(ChildContext& context);
 // init_mounts.cc
 absl::Status EnterHostMounts(ChildContext& context);
 absl::Status TakeSources(ChildContext& context);
-absl::Status DetachFromHostMounts(ChildContext& context);
+absl::Status EnterStage(ChildContext& context);
 absl::Status MountRoot(ChildContext& context);
 absl::Status CreateDevices(ChildContext& context);
 absl::Status MountVolumes(ChildContext& context);

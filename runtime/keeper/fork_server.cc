@@ -16,6 +16,7 @@
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/host_mounts.h"
+#include "runtime/keeper/stage.h"
 #include "runtime/keeper/supervisor.h"
 
 namespace caisson::keeper {
@@ -23,6 +24,7 @@ namespace {
 
 absl::Status EnterOwnMountNamespace() {
   RETURN_IF_ERROR(HoldHostMounts());
+  RETURN_IF_ERROR(HoldStage());
   if (unshare(CLONE_NEWNS) != 0) {
     return ErrnoError("make", "mount namespace");
   }

@@ -8,6 +8,7 @@
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/host_mounts.h"
+#include "runtime/keeper/stage.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
 #include "runtime/mount/hide.h"
@@ -20,31 +21,36 @@ namespace {
 constexpr uint64_t kHardened =
     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-std::string RootPath(const Pod& pod) {
-  return absl::StrCat(pod.stage_path(), "/root");
+// Attaches `mount` at the directory `name` of the stage.
+absl::Status AttachAt(int mount, const std::string& name) {
+  return Annotate(kernel::AttachMountAt(mount, AT_FDCWD, name.c_str()), name);
 }
 
-absl::StatusOr<UniqueFd> OpenDirectory(const std::string& path) {
-  UniqueFd fd(
-      open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd.ok()) {
-    return ErrnoError("open", path);
+// The stage's copies share its tmpfs: a directory for the layer `index` is
+// made once.
+absl::StatusOr<std::string> AttachLayer(int layer, int index) {
+  std::string name = absl::StrCat(kStageLayer, index);
+  if (mkdir(name.c_str(), 0711) != 0 && errno != EEXIST) {
+    return ErrnoError("create directory", name);
   }
-  return fd;
+  RETURN_IF_ERROR(AttachAt(layer, name));
+  return name;
 }
 
-// A private tmpfs for the mount points of the set-up, and its "root".
-absl::Status MountStage(const Pod& pod) {
-  ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
-                   kernel::NewFilesystem::Open("tmpfs"));
-  RETURN_IF_ERROR(tmpfs.Set("mode", "711"));
-  ASSIGN_OR_RETURN(UniqueFd mount, tmpfs.Mount(kHardened));
-  ASSIGN_OR_RETURN(UniqueFd target, OpenDirectory(pod.stage_path()));
-  RETURN_IF_ERROR(kernel::AttachMount(mount.get(), target.get()));
-  if (mkdir(RootPath(pod).c_str(), 0755) != 0) {
-    return ErrnoError("create directory", RootPath(pod));
+absl::Status TakeRoot(ChildContext& context) {
+  const v1::ContainerPlan& plan = *context.plan;
+  for (const std::string& path : plan.layers()) {
+    absl::StatusOr<UniqueFd> layer =
+        rootfs::TakeLayer(path, context.pod.map_fd());
+    RETURN_IF_ERROR(Annotate(layer.status(), absl::StrCat("layer ", path)));
+    context.layers.push_back(std::move(layer).value());
   }
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(
+      context.home,
+      kernel::CloneTree(AT_FDCWD, plan.home_directory().c_str(), false));
+  kernel::MountAttributes attributes;
+  attributes.propagation = MS_PRIVATE;
+  return kernel::SetMountAttributes(context.home.get(), attributes);
 }
 
 // Mounts a new filesystem of the container's own namespaces at the directory
@@ -61,23 +67,20 @@ absl::StatusOr<UniqueFd> MountAt(int parent, const char* name,
 }
 
 absl::Status MountSysfs(ChildContext& context) {
-  // The host's network namespace has the host's sysfs.
   ASSIGN_OR_RETURN(UniqueFd target,
                    kernel::MakeRealDirectory(context.root.get(), "sys", {}));
-  const bool writable = context.plan->privileged();
+  // In a user namespace the stage's read-only one forbids another.
+  const bool writable = context.plan->privileged() && !context.pod.user.ok();
   const uint64_t flags = kHardened | (writable ? 0u : MOUNT_ATTR_RDONLY);
   UniqueFd mount;
   if (context.pod.user.ok() && !context.pod.network.ok()) {
+    // A network namespace that isn't the pod's: no instance of our own.
     ASSIGN_OR_RETURN(mount, kernel::CloneTree(AT_FDCWD, "/sys", true));
-    kernel::MountAttributes attributes;
-    attributes.set = flags;
-    attributes.recursive = true;
-    RETURN_IF_ERROR(kernel::SetMountAttributes(mount.get(), attributes));
-    return kernel::AttachMount(mount.get(), target.get());
+  } else {
+    ASSIGN_OR_RETURN(kernel::NewFilesystem sysfs,
+                     kernel::NewFilesystem::Open("sysfs"));
+    ASSIGN_OR_RETURN(mount, sysfs.Mount(flags));
   }
-  ASSIGN_OR_RETURN(kernel::NewFilesystem sysfs,
-                   kernel::NewFilesystem::Open("sysfs"));
-  ASSIGN_OR_RETURN(mount, sysfs.Mount(flags));
   RETURN_IF_ERROR(kernel::AttachMount(mount.get(), target.get()));
   // The cgroup namespace's view: its root is the container's cgroup.
   ASSIGN_OR_RETURN(kernel::NewFilesystem cgroup,
@@ -155,45 +158,25 @@ absl::Status TakeSources(ChildContext& context) {
     RETURN_IF_ERROR(Annotate(source.status(), mount.target()));
     context.sources.push_back(std::move(source).value());
   }
-  return absl::OkStatus();
+  return TakeRoot(context);
 }
 
-absl::Status DetachFromHostMounts(ChildContext& context) {
-  if (unshare(CLONE_NEWNS) != 0) {
-    return ErrnoError("make", "mount namespace");
-  }
-  // Slave: what the host unmounts does not stay busy here.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
-  if (context.plan->privileged()) {
-    return absl::OkStatus();
-  }
-  // Read-only in this copy: a sysfs that is mounted beside it in the pod's
-  // user namespace then must be so too, and is locked (mount_namespaces(7),
-  // "restrictions on mount namespaces").
-  const UniqueFd sysfs(open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!sysfs.ok()) {
-    return ErrnoError("open", "/sys");
-  }
-  kernel::MountAttributes attributes;
-  attributes.set = MOUNT_ATTR_RDONLY;
-  return Annotate(kernel::SetMountAttributes(sysfs.get(), attributes), "/sys");
+absl::Status EnterStage(ChildContext& /*context*/) {
+  return EnterStageCopy();
 }
 
 absl::Status MountRoot(ChildContext& context) {
-  const v1::ContainerPlan& plan = *context.plan;
-  RETURN_IF_ERROR(MountStage(context.pod));
   rootfs::OverlayPlan overlay;
-  overlay.layers.assign(plan.layers().begin(), plan.layers().end());
-  overlay.upper_directory = plan.upper_directory();
-  overlay.work_directory = plan.work_directory();
-  overlay.user_namespace = context.pod.map_fd();
-  overlay.scratch = context.pod.stage_path();
-  ASSIGN_OR_RETURN(UniqueFd root, rootfs::MountOverlay(overlay));
-  ASSIGN_OR_RETURN(UniqueFd target, OpenDirectory(RootPath(context.pod)));
-  RETURN_IF_ERROR(kernel::AttachMount(root.get(), target.get()));
-  context.root = std::move(root);
+  for (const UniqueFd& layer : context.layers) {
+    ASSIGN_OR_RETURN(
+        std::string name,
+        AttachLayer(layer.get(), static_cast<int>(overlay.layers.size())));
+    overlay.layers.push_back(std::move(name));
+  }
+  RETURN_IF_ERROR(AttachAt(context.home.get(), kStageHome));
+  overlay.home = kStageHome;
+  ASSIGN_OR_RETURN(context.root, rootfs::MountOverlay(overlay));
+  RETURN_IF_ERROR(AttachAt(context.root.get(), absl::StrCat("/", kStageRoot)));
   for (const char* name : {"proc", "sys"}) {
     RETURN_IF_ERROR(
         kernel::MakeRealDirectory(context.root.get(), name, context.pod.root)
@@ -241,7 +224,10 @@ absl::Status SealRoot(ChildContext& context) {
 
 absl::Status CloneRoot(ChildContext& context) {
   ASSIGN_OR_RETURN(UniqueFd clone, kernel::CloneTree(AT_FDCWD, ".", true));
-  ASSIGN_OR_RETURN(UniqueFd target, OpenDirectory("."));
+  const UniqueFd target(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!target.ok()) {
+    return ErrnoError("open", "root");
+  }
   RETURN_IF_ERROR(kernel::AttachMount(clone.get(), target.get()));
   context.root = std::move(clone);
   return absl::OkStatus();

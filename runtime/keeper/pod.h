@@ -28,8 +28,6 @@ struct Pod {
 
   std::string shm_path() const { return mount_directory + "/shm"; }
 
-  std::string stage_path() const { return mount_directory + "/stage"; }
-
   // fd of the user namespace for ID-mapped mounts, -1 without one.
   int map_fd() const { return user.get(); }
 };

@@ -18,6 +18,7 @@
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/container.h"
+#include "runtime/keeper/stage.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/process.h"
@@ -32,19 +33,17 @@ absl::Status MakeInitNamespaces(ChildContext& /*context*/) {
   return absl::OkStatus();
 }
 
-// While the path can still be walked; see seal-root of a container's table.
-absl::Status EnterStage(ChildContext& context) {
-  if (chdir(context.pod.stage_path().c_str()) != 0) {
-    return ErrnoError("enter", context.pod.stage_path());
+// Here the empty root is mounted.
+absl::Status EnterStage(ChildContext& /*context*/) {
+  RETURN_IF_ERROR(EnterStageCopy());
+  if (chdir(kStageRoot) != 0) {
+    return ErrnoError("enter", kStageRoot);
   }
   return absl::OkStatus();
 }
 
 // Nothing of the host can be reached through /proc/1/root.
 absl::Status EnterEmptyRoot(ChildContext& context) {
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("nr_inodes", "2"));

@@ -74,10 +74,9 @@ absl::Status HoldNamespaces(PodContext& context) {
 
 absl::Status MountSharedMemory(PodContext& context) {
   Pod& pod = context.pod;
-  for (const std::string& path : {pod.shm_path(), pod.stage_path()}) {
-    if (mkdir(path.c_str(), 0711) != 0 && errno != EEXIST) {
-      return ErrnoError("create directory", path);
-    }
+  const std::string path = pod.shm_path();
+  if (mkdir(path.c_str(), 0711) != 0 && errno != EEXIST) {
+    return ErrnoError("create directory", path);
   }
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
@@ -89,10 +88,10 @@ absl::Status MountSharedMemory(PodContext& context) {
   ASSIGN_OR_RETURN(
       UniqueFd mount,
       tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  const UniqueFd target(open(pod.shm_path().c_str(),
-                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd target(
+      open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!target.ok()) {
-    return ErrnoError("open", pod.shm_path());
+    return ErrnoError("open", path);
   }
   return kernel::AttachMount(mount.get(), target.get());
 }
@@ -149,14 +148,13 @@ void DestroyPod(Pod& pod) {
     return;
   }
   // EINVAL: nothing is mounted there.
-  if (umount2(pod.shm_path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
+  const std::string path = pod.shm_path();
+  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 &&
       errno != EINVAL && errno != ENOENT) {
-    LogWarning(ErrnoError("unmount", pod.shm_path()).ToString());
+    LogWarning(ErrnoError("unmount", path).ToString());
   }
-  for (const std::string& path : {pod.shm_path(), pod.stage_path()}) {
-    if (rmdir(path.c_str()) != 0 && errno != ENOENT) {
-      LogWarning(ErrnoError("remove directory", path).ToString());
-    }
+  if (rmdir(path.c_str()) != 0 && errno != ENOENT) {
+    LogWarning(ErrnoError("remove directory", path).ToString());
   }
 }
 

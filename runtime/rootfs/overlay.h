@@ -8,23 +8,24 @@
 
 namespace caisson::rootfs {
 
+// What the overlay is made of, as attached in the mount namespace of the
+// caller: Linux 6.12 has no overlay over detached mounts.  The container sees
+// these names in its mountinfo, so they say nothing of the host.
 struct OverlayPlan {
-  // Mount points of the sealed layers, topmost first; paths of ours.
+  // Names below the working directory of the layers' mounts, topmost first.
   std::vector<std::string> layers;
-  std::string upper_directory;
-  std::string work_directory;
-  // The pod's, for ID-mapped clones of the layers; -1: as they are.
-  int user_namespace = -1;
-  // Holds one empty directory "lN" a layer, for their clones: Linux 6.12 has
-  // no overlay over detached mounts.
-  std::string scratch;
+  // Directory with "upper" and "work", below the working directory.
+  std::string home;
 };
 
 // The container's root, detached: an overlay of the layers and the upper
-// directory, nodev.  Changes the working directory.  `volatile`: unmounting
-// does not sync the filesystem of the upper, which is thrown away after a
-// crash.  In a mount namespace of the caller's own: the clones stay attached
-// below `scratch`.
+// directory, nodev.  Changes the working directory to `home`.  `volatile`:
+// unmounting does not sync the filesystem of the upper, which is thrown away
+// after a crash.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);
+
+// A detached clone of the sealed layer mounted at `path`: read-only, nodev,
+// private, and mapped through `user_namespace` unless that is -1.
+absl::StatusOr<UniqueFd> TakeLayer(const std::string& path, int user_namespace);
 
 }  // namespace caisson::rootfs

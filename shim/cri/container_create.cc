@@ -166,8 +166,7 @@ absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
   // The disk's directories and the cgroups' take 0.3 ms each.
   std::future<absl::Status> made =
       std::async(std::launch::async, MakeHome, home, owner);
-  plan.message.set_upper_directory(home + "/upper");
-  plan.message.set_work_directory(home + "/work");
+  plan.message.set_home_directory(home);
   ASSIGN_OR_RETURN(const std::vector<std::string> layers,
                    parts_.images->MountLayers(it.record.image_id()));
   plan.message.mutable_layers()->Assign(layers.begin(), layers.end());

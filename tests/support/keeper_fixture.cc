@@ -135,8 +135,7 @@ pod::WithFds<keeper::v1::ContainerPlan> KeeperFixture::ContainerPlan(
     mkdir((home + name).c_str(), 0755);
   }
   EXPECT_EQ(chown((home + "/upper").c_str(), first_id_, first_id_), 0);
-  message.set_upper_directory(home + "/upper");
-  message.set_work_directory(home + "/work");
+  message.set_home_directory(home);
   FillProcess(argv, *message.mutable_process());
   const std::string path = absl::StrCat(cgroup_, "/", id);
   cgroups_.push_back(path);

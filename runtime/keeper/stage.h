@@ -1,0 +1,28 @@
+#pragma once
+
+#include "absl/status/status.h"
+
+// The stage: a mount namespace that holds nothing but a tmpfs with the mount
+// points of a container's set-up and one clone each of /proc and /sys.  Set-up
+// runs in a copy of it, and not of the host's: copying a namespace, and
+// leaving the copy, costs as much as it has mounts, and a node has thousands.
+//
+// /proc and /sys are there because the kernel lets a user namespace mount new
+// ones only beside fully visible ones (mount_namespaces(7)).  /sys is
+// read-only, so that those of the pods are and stay so.
+namespace caisson::keeper {
+
+// Names below the root of the stage: the container's root, its home directory
+// and, with a number behind, the layers.
+inline constexpr char kStageRoot[] = "root";
+inline constexpr char kStageHome[] = "home";
+inline constexpr char kStageLayer[] = "l";
+
+// Makes the stage and takes hold of it.  Once, in a single-threaded process
+// that is in the host's mount namespace; its children inherit the hold.
+absl::Status HoldStage();
+
+// Enters a private copy of it; its root is the working directory.  In a child.
+absl::Status EnterStageCopy();
+
+}  // namespace caisson::keeper
