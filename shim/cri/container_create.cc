@@ -170,6 +170,7 @@ absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
   ASSIGN_OR_RETURN(const std::vector<std::string> layers,
                    parts_.images->MountLayers(it.record.image_id()));
   plan.message.mutable_layers()->Assign(layers.begin(), layers.end());
+  plan.message.add_layers(parts_.config.state + "/base");
   ASSIGN_OR_RETURN(
       const cgroup::Cgroup group,
       MakeCgroup(parts_.layout, it.record.cgroup(), decision.limits, rollback));

@@ -1,5 +1,6 @@
 #include "shim/cri/daemon.h"
 
+#include <fcntl.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,6 +37,28 @@ absl::Status MakeDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+// The lowest layer of every container: mount points that few images have.  An
+// overlay that has to make them copies /etc up first, 0.25 ms in all.
+absl::Status MakeBaseLayer(const std::string& base) {
+  RETURN_IF_ERROR(MakeDirectory(base));
+  for (const char* name : {"/dev", "/etc", "/proc", "/sys"}) {
+    const std::string path = base + name;
+    if (mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
+      return ErrnoError("create directory", path);
+    }
+  }
+  for (const char* name : {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}) {
+    const std::string path = base + name;
+    const UniqueFd file(
+        open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!file.ok()) {
+      return ErrnoError("create", path);
+    }
+  }
+  return chmod(base.c_str(), 0755) == 0 ? absl::OkStatus()
+                                        : ErrnoError("change mode of", base);
+}
+
 absl::Status MakeDirectories(const config::Config& config) {
   for (const std::string& path :
        {config.root, config.root + "/containers", config.state,
@@ -43,6 +66,7 @@ absl::Status MakeDirectories(const config::Config& config) {
         config.state + "/netns", config.state + "/cni"}) {
     RETURN_IF_ERROR(MakeDirectory(path));
   }
+  RETURN_IF_ERROR(MakeBaseLayer(config.state + "/base"));
   // What pods' ids must walk through has no more than that: uppers and layers
   // are reached by mounts made as root.
   return absl::OkStatus();
