@@ -50,7 +50,8 @@ TEST(CheckTest, ParentIsRefusedAsAComponentOnly) {
   for (const char* bad : {"/..", "/a/..", "/a/../b", "/../a", "a"}) {
     EXPECT_FALSE(CheckPlainPath("f", bad).ok()) << bad;
   }
-  EXPECT_THAT(Text(CheckPlainPath("f", "/a/..")), EndsWith("has a \"..\" in it"));
+  EXPECT_THAT(Text(CheckPlainPath("f", "/a/..")),
+              EndsWith("has a \"..\" in it"));
 }
 
 }  // namespace

@@ -272,8 +272,7 @@ TEST(ContainerPlanTest, LimitsAreTakenOverAndZeroesAreNone) {
 
 TEST(ContainerPlanTest, PidModesAreThoseOfTheRequest) {
   GoodContainer it;
-  cri::NamespaceOption& options =
-      *it.Security().mutable_namespace_options();
+  cri::NamespaceOption& options = *it.Security().mutable_namespace_options();
   options.set_pid(cri::CONTAINER);
   EXPECT_EQ(Plan(it).plan.pid_mode(), ContainerPlan::PID_CONTAINER);
   options.set_pid(cri::NODE);

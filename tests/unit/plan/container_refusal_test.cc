@@ -61,14 +61,12 @@ constexpr Refusal kCommands[] = {
        it.image.command.clear();
      },
      "check config.command: \"\" is missing, and the image has none"},
-    {"EmptyProgram",
-     [](GoodContainer& it) { it.config.set_command(0, ""); },
+    {"EmptyProgram", [](GoodContainer& it) { it.config.set_command(0, ""); },
      "check config.command: \"\" is missing"},
     {"NulInArgument",
      [](GoodContainer& it) { it.config.add_args(std::string("a\0x", 3)); },
      "check config.command: \"a\\x00x\" has a NUL byte"},
-    {"VariableWithoutName",
-     [](GoodContainer& it) { AddVariable(it, "", "x"); },
+    {"VariableWithoutName", [](GoodContainer& it) { AddVariable(it, "", "x"); },
      "check config.envs: \"\" is not a variable's name"},
     {"VariableWithEqualsSign",
      [](GoodContainer& it) { AddVariable(it, "A=B", "x"); },
@@ -161,8 +159,7 @@ constexpr Refusal kUsers[] = {
     {"ImagesUserHas36Digits",
      [](GoodContainer& it) { it.image.user = std::string(36, '9'); },
      "user of the image \"999999999999999999999999999999999999\": not in"},
-    {"ImagesUserIsNegative",
-     [](GoodContainer& it) { it.image.user = "-1000"; },
+    {"ImagesUserIsNegative", [](GoodContainer& it) { it.image.user = "-1000"; },
      "user of the image \"-1000\": not in"},
     {"ImagesGroupIsABigNumber",
      [](GoodContainer& it) { it.image.user = "0:4294967296"; },
@@ -334,8 +331,8 @@ std::string NameOf(const testing::TestParamInfo<Refusal>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Commands, ContainerRefusalTest,
                          testing::ValuesIn(kCommands), NameOf);
-INSTANTIATE_TEST_SUITE_P(Users, ContainerRefusalTest,
-                         testing::ValuesIn(kUsers), NameOf);
+INSTANTIATE_TEST_SUITE_P(Users, ContainerRefusalTest, testing::ValuesIn(kUsers),
+                         NameOf);
 INSTANTIATE_TEST_SUITE_P(Security, ContainerRefusalTest,
                          testing::ValuesIn(kSecurity), NameOf);
 INSTANTIATE_TEST_SUITE_P(Resources, ContainerRefusalTest,

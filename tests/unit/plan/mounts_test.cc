@@ -95,11 +95,10 @@ TEST(MountsTest, FlagsAndPropagationAreTakenOver) {
       .set_propagation(cri::PROPAGATION_HOST_TO_CONTAINER);
   it.AddMount("/s/shared", "/shared")
       .set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
-  EXPECT_THAT(
-      PlanLines(it),
-      IsSupersetOf({"/s/ro -> /ro ro rec", "/s/rro -> /rro ro rro rec",
-                    "/s/slave -> /slave rec slave",
-                    "/s/shared -> /shared rec shared"}));
+  EXPECT_THAT(PlanLines(it),
+              IsSupersetOf({"/s/ro -> /ro ro rec", "/s/rro -> /rro ro rro rec",
+                            "/s/slave -> /slave rec slave",
+                            "/s/shared -> /shared rec shared"}));
 }
 
 TEST(MountsTest, FilesOfProcThatSomeCoverMayBeCovered) {
@@ -158,8 +157,8 @@ constexpr Refusal kRefusals[] = {
      "check config.mounts[1].container_path: \"bad\""},
     {"UnknownPropagation",
      [](GoodContainer& it) {
-       it.AddMount("/s", "/t").set_propagation(
-           static_cast<cri::MountPropagation>(8));
+       it.AddMount("/s", "/t")
+           .set_propagation(static_cast<cri::MountPropagation>(8));
      },
      "check config.mounts[0].propagation: \"8\" is unknown"},
     {"RecursiveReadOnlyButWritable",

@@ -155,6 +155,7 @@ TEST(PodPlanTest, CgroupParentLosesItsSurplusSlashes) {
 
 TEST(PodPlanTest, PortsWithoutAHostsPortAreLeftOut) {
   RunPodSandboxRequest request = GoodPod();
+
   struct {
     int host, container;
     cri::Protocol protocol;
@@ -163,6 +164,7 @@ TEST(PodPlanTest, PortsWithoutAHostsPortAreLeftOut) {
                      {0, 81, cri::TCP, ""},
                      {5353, 53, cri::UDP, "127.0.0.1"},
                      {65535, 65535, cri::SCTP, "fd00::1"}};
+
   for (const auto& port : ports) {
     cri::PortMapping& added = *request.mutable_config()->add_port_mappings();
     added.set_host_port(port.host);

@@ -109,9 +109,7 @@ constexpr Refusal kNames[] = {
      },
      "check config.metadata.uid: \"uuuu"},
     {"SpaceInHostname",
-     [](RunPodSandboxRequest& r) {
-       r.mutable_config()->set_hostname("a b");
-     },
+     [](RunPodSandboxRequest& r) { r.mutable_config()->set_hostname("a b"); },
      "check config.hostname: \"a b\" is not a host's name"},
     {"OverlongHostname",
      [](RunPodSandboxRequest& r) {
@@ -275,7 +273,8 @@ constexpr Refusal kKernel[] = {
     {"SysctlWithASpace",
      [](RunPodSandboxRequest& r) { SetSysctl(r, "net.ipv4.x y", "1"); },
      "check config.linux.sysctls: \"net.ipv4.x y\" is not a sysctl's name"},
-    {"SysctlWithoutName", [](RunPodSandboxRequest& r) { SetSysctl(r, "", "1"); },
+    {"SysctlWithoutName",
+     [](RunPodSandboxRequest& r) { SetSysctl(r, "", "1"); },
      "check config.linux.sysctls: \"\" is empty"},
     {"SysctlWithoutValue",
      [](RunPodSandboxRequest& r) { SetSysctl(r, "net.ipv4.ip_forward", ""); },
@@ -284,7 +283,8 @@ constexpr Refusal kKernel[] = {
      [](RunPodSandboxRequest& r) {
        SetSysctl(r, "net.ipv4.ip_forward", std::string("1\0", 2));
      },
-     "check config.linux.sysctls[net.ipv4.ip_forward]: \"1\\x00\" has a control"},
+     "check config.linux.sysctls[net.ipv4.ip_forward]: \"1\\x00\" has a "
+     "control"},
     {"OverlongSysctlName",
      [](RunPodSandboxRequest& r) {
        SetSysctl(r, "net." + std::string(1 << 20, 'x'), "1");

@@ -17,11 +17,16 @@ TEST(SignalTest, EveryUsualFormIsRead) {
     int signal;
   };
 
-  const Row rows[] = {{"SIGTERM", SIGTERM},    {"TERM", SIGTERM},
-                      {"sigterm", SIGTERM},    {"15", SIGTERM},
-                      {"9", SIGKILL},          {"SIGWINCH", SIGWINCH},
-                      {"RTMIN", SIGRTMIN},     {"SIGRTMIN+3", SIGRTMIN + 3},
-                      {"RTMAX-1", SIGRTMAX - 1}, {"RTMAX", SIGRTMAX},
+  const Row rows[] = {{"SIGTERM", SIGTERM},
+                      {"TERM", SIGTERM},
+                      {"sigterm", SIGTERM},
+                      {"15", SIGTERM},
+                      {"9", SIGKILL},
+                      {"SIGWINCH", SIGWINCH},
+                      {"RTMIN", SIGRTMIN},
+                      {"SIGRTMIN+3", SIGRTMIN + 3},
+                      {"RTMAX-1", SIGRTMAX - 1},
+                      {"RTMAX", SIGRTMAX},
                       {"64", 64}};
   for (const Row& row : rows) {
     const absl::StatusOr<int> signal = ParseSignal(row.text);
@@ -54,7 +59,8 @@ TEST(SignalTest, EverySignalOfTheCriIsKnownAndComesBack) {
     const auto value =
         static_cast<runtime::v1::Signal>(names->value(i)->number());
     const absl::StatusOr<int> number = FromCri(value);
-    ASSERT_TRUE(number.ok()) << names->value(i)->name() << ": " << number.status();
+    ASSERT_TRUE(number.ok())
+        << names->value(i)->name() << ": " << number.status();
     const absl::StatusOr<int> again = FromCri(ToCri(*number));
     ASSERT_TRUE(again.ok());
     EXPECT_EQ(*again, *number) << names->value(i)->name();
