@@ -70,8 +70,7 @@ void CriTest::TearDown() {
     return;
   }
   cri::ListPodSandboxResponse pods;
-  ASSERT_TRUE(
-      Call(&cri::RuntimeService::Stub::ListPodSandbox, {}, pods).ok());
+  ASSERT_TRUE(Call(&cri::RuntimeService::Stub::ListPodSandbox, {}, pods).ok());
   for (const cri::PodSandbox& pod : pods.items()) {
     cri::StopPodSandboxRequest stop;
     stop.set_pod_sandbox_id(pod.id());
@@ -154,8 +153,7 @@ void CriTest::PullImage() {
 std::vector<std::string> CriTest::Footprint() {
   std::vector<std::string> all;
   cri::ListPodSandboxResponse pods;
-  EXPECT_TRUE(
-      Call(&cri::RuntimeService::Stub::ListPodSandbox, {}, pods).ok());
+  EXPECT_TRUE(Call(&cri::RuntimeService::Stub::ListPodSandbox, {}, pods).ok());
   for (const cri::PodSandbox& pod : pods.items()) {
     all.push_back("pod " + pod.id());
   }

@@ -41,8 +41,7 @@ constexpr Refusal kRefusals[] = {
     {"unknown pod",
      [](cri::CreateContainerRequest& r) { r.set_pod_sandbox_id("nosuch"); },
      grpc::NOT_FOUND, "find pod sandbox \"nosuch\""},
-    {"no pod",
-     [](cri::CreateContainerRequest& r) { r.clear_pod_sandbox_id(); },
+    {"no pod", [](cri::CreateContainerRequest& r) { r.clear_pod_sandbox_id(); },
      grpc::NOT_FOUND, "find pod sandbox \"\""},
     {"unknown image",
      [](cri::CreateContainerRequest& r) {
@@ -175,8 +174,8 @@ TEST_F(MalformedContainerTest, IsRefusedWithItsCodeAndLeavesNothing) {
 }
 
 TEST_F(MalformedContainerTest, UnknownIdsAreNotFoundAndStopOfThemSucceeds) {
-  for (const std::string& id : {std::string(), std::string("nosuch"),
-                                std::string(1 << 20, '\1')}) {
+  for (const std::string& id :
+       {std::string(), std::string("nosuch"), std::string(1 << 20, '\1')}) {
     cri::StartContainerRequest start;
     start.set_container_id(id);
     cri::StartContainerResponse started;
