@@ -86,6 +86,7 @@ tier_cri() {
   run_with_daemon isolation tests/cri/isolation.sh
   run_with_daemon restart tests/cri/restart.sh
   run_with_daemon many_pods tests/cri/many_pods.sh
+  run_with_daemon malformed build/dev/tests/malformed_cri_test
 }
 
 tier_conformance() {

@@ -1,5 +1,7 @@
 #include "runtime/base/json.h"
 
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 
 namespace caisson::json {
@@ -55,7 +57,9 @@ absl::StatusOr<int64_t> GetInt(const Value& object, absl::string_view key) {
   if (member == nullptr) {
     return 0;
   }
-  if (!member->is_number_integer()) {
+  if (!member->is_number_integer() ||
+      (member->is_number_unsigned() &&
+       member->get<uint64_t>() > uint64_t{INT64_MAX})) {
     return WrongType(key, "an integer");
   }
   return member->get<int64_t>();

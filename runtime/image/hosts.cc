@@ -3,12 +3,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <optional>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -16,6 +21,8 @@
 
 namespace caisson::image {
 namespace {
+
+constexpr size_t kMaxFile = 1 << 20;
 
 std::string OriginUrl(const std::string& registry) {
   if (registry == "docker.io") {
@@ -35,11 +42,19 @@ absl::Status SetUrl(absl::string_view text, bool override_path,
   const absl::string_view name = text.substr(0, scheme);
   if (scheme == absl::string_view::npos ||
       (name != "http" && name != "https")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("host ", text, ": not an http or https url"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "host ", absl::CHexEscape(text), ": not an http or https url"));
   }
   const size_t slash = text.find('/', scheme + 3);
   host.url = std::string(text.substr(0, slash));
+  const bool has_other =
+      std::any_of(text.begin(), text.end(), [](unsigned char c) {
+        return !absl::ascii_isgraph(c) || c == '@' || c == '?' || c == '#';
+      });
+  if (host.url.size() == scheme + 3 || has_other) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "host ", absl::CHexEscape(text), ": not a host's name and a path"));
+  }
   const absl::string_view path =
       slash == absl::string_view::npos ? "" : text.substr(slash);
   host.api_path = std::string(absl::StripSuffix(path, "/"));
@@ -49,24 +64,58 @@ absl::Status SetUrl(absl::string_view text, bool override_path,
   return absl::OkStatus();
 }
 
+// A key that is there has the type asked for.
+template <typename Type>
+absl::Status ReadKey(const toml::table& table, const char* key, Type& out) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) {
+    return absl::OkStatus();
+  }
+  const std::optional<Type> value = node->value_exact<Type>();
+  if (!value.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("key ", key, ": of the wrong type"));
+  }
+  out = *value;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<RegistryHost> ReadHost(const std::string& url,
                                       const toml::table& table) {
   RegistryHost host;
-  const bool override_path = table["override_path"].value_or(false);
+  bool override_path = false;
+  RETURN_IF_ERROR(ReadKey(table, "override_path", override_path));
   RETURN_IF_ERROR(SetUrl(url, override_path, host));
-  host.skip_verify = table["skip_verify"].value_or(false);
-  host.ca_file = table["ca"].value_or(std::string());
+  RETURN_IF_ERROR(ReadKey(table, "skip_verify", host.skip_verify));
+  RETURN_IF_ERROR(ReadKey(table, "ca", host.ca_file));
   return host;
 }
 
 absl::StatusOr<std::vector<RegistryHost>> ReadFile(
     const std::string& path, const std::string& registry) {
-  const toml::parse_result parsed = toml::parse_file(path);
-  if (!parsed) {
-    std::ostringstream text;
-    text << parsed.error();
+  std::ifstream file(path);
+  std::string text(kMaxFile + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (file.bad() || text.size() > kMaxFile) {
     return absl::InvalidArgumentError(
-        absl::StrCat("read ", path, ": ", text.str()));
+        absl::StrCat("read ", path, ": not a file of at most 1 MiB"));
+  }
+  return ParseHosts(text, path, registry);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<RegistryHost>> ParseHosts(
+    absl::string_view text, const std::string& path,
+    const std::string& registry) {
+  const toml::parse_result parsed =
+      toml::parse(std::string_view(text.data(), text.size()));
+  if (!parsed) {
+    std::ostringstream error;
+    error << parsed.error();
+    return absl::InvalidArgumentError(
+        absl::StrCat("read ", path, ": ", error.str()));
   }
   const toml::table& table = parsed.table();
   std::vector<RegistryHost> hosts;
@@ -83,20 +132,26 @@ absl::StatusOr<std::vector<RegistryHost>> ReadFile(
         return absl::InvalidArgumentError(
             absl::StrCat("read ", path, ": host ", url, ": not a table"));
       }
-      ASSIGN_OR_RETURN(RegistryHost host, ReadHost(url, *entry));
-      hosts.push_back(std::move(host));
+      absl::StatusOr<RegistryHost> host = ReadHost(url, *entry);
+      RETURN_IF_ERROR(
+          Annotate(host.status(), absl::StrCat("read ", path, ": ", url)));
+      hosts.push_back(*std::move(host));
     }
+  } else if (table.contains("host")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("read ", path, ": key host: not a table"));
   }
+  std::string url = OriginUrl(registry);
   RegistryHost server;
-  RETURN_IF_ERROR(Annotate(
-      SetUrl(table["server"].value_or(OriginUrl(registry)), false, server),
-      path));
+  absl::Status status = ReadKey(table, "server", url);
+  if (status.ok()) {
+    status = SetUrl(url, false, server);
+  }
+  RETURN_IF_ERROR(Annotate(status, absl::StrCat("read ", path)));
   server.is_origin = true;
   hosts.push_back(std::move(server));
   return hosts;
 }
-
-}  // namespace
 
 absl::StatusOr<std::vector<RegistryHost>> FindHosts(
     const std::string& hosts_dir, const std::string& registry) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace caisson::image {
 
@@ -23,5 +24,10 @@ struct RegistryHost {
 // file and key.
 absl::StatusOr<std::vector<RegistryHost>> FindHosts(
     const std::string& hosts_dir, const std::string& registry);
+
+// The hosts that the text of a hosts.toml names; `path` is for messages.
+absl::StatusOr<std::vector<RegistryHost>> ParseHosts(
+    absl::string_view text, const std::string& path,
+    const std::string& registry);
 
 }  // namespace caisson::image

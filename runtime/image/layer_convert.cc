@@ -25,7 +25,6 @@ namespace {
 constexpr size_t kChunkBytes = 256 * 1024;
 constexpr char kWhiteout[] = ".wh.";
 constexpr char kOpaque[] = ".wh..wh..opq";
-constexpr char kOpaqueXattr[] = "trusted.overlay.opaque";
 constexpr uint32_t kIdLimit = 2147483648;
 constexpr size_t kMaxNotes = 20;
 constexpr size_t kMaxXattrName = 255;
@@ -112,8 +111,16 @@ class Converter {
   Archive archive_;
   LayerTree tree_;
   LayerResult result_;
-  // Content of files named /etc/passwd and /etc/group.
-  std::map<const LayerInode*, std::string> kept_;
+
+  // The last files that were called /etc/passwd and /etc/group, and their
+  // content; no more of them, for a layer may repeat them at will.
+  struct Kept {
+    std::shared_ptr<const LayerInode> inode;
+    std::string content;
+  };
+
+  std::map<std::string, Kept> kept_;
+  uint64_t file_bytes_ = 0;  // of all files so far, holes too
 };
 
 void Converter::Note(absl::string_view path, absl::string_view what) {
@@ -227,7 +234,12 @@ absl::Status Converter::AddWhiteout(absl::string_view path,
       directory = tree_.Put(Parent(path), std::move(inode));
     }
     RETURN_IF_ERROR(directory.status());
-    (*directory)->inode->xattrs[kOpaqueXattr].assign(1, 'y');
+    if (!(*directory)->is_directory()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("read layer entry ", absl::CHexEscape(path),
+                       ": in what is no directory"));
+    }
+    (*directory)->inode->SetOpaque();
     return absl::OkStatus();
   }
   absl::string_view hidden = name;
@@ -238,21 +250,34 @@ absl::Status Converter::AddWhiteout(absl::string_view path,
     Note(path, "left out, not a whiteout");
     return absl::OkStatus();
   }
+  const std::string target = absl::StrCat(Parent(path), "/", hidden);
+  // What this layer itself brings stays: a whiteout is about those below.
+  if (const absl::StatusOr<LayerNode*> own = tree_.Find(target); own.ok()) {
+    if ((*own)->is_directory()) {
+      (*own)->inode->SetOpaque();
+    }
+    return absl::OkStatus();
+  }
   auto inode = std::make_shared<LayerInode>();
   inode->mode = S_IFCHR;  // device 0:0
-  return tree_.Put(absl::StrCat(Parent(path), "/", hidden), std::move(inode))
-      .status();
+  return tree_.Put(target, std::move(inode)).status();
 }
 
 absl::Status Converter::AddHardLink(absl::string_view path,
                                     absl::string_view target) {
-  ASSIGN_OR_RETURN(LayerNode * node, tree_.Find(target));
-  if (node->is_directory()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "read layer entry ", absl::CHexEscape(path), ": link to a directory"));
+  const absl::StatusOr<LayerNode*> node = tree_.Find(target);
+  const char* wrong = !node.ok()                      ? "nothing of it"
+                      : (*node)->is_directory()       ? "a directory"
+                      : (*node)->inode->is_whiteout() ? "a whiteout"
+                                                      : nullptr;
+  if (wrong != nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("read layer entry ", absl::CHexEscape(path.substr(0, 256)),
+                     ": link to ", absl::CHexEscape(target.substr(0, 256)),
+                     ", which is ", wrong, node.ok() ? "" : " in this layer"));
   }
   // Before the put, which may replace the target.
-  std::shared_ptr<LayerInode> inode = node->inode;
+  std::shared_ptr<LayerInode> inode = (*node)->inode;
   return tree_.Put(path, std::move(inode)).status();
 }
 
@@ -275,13 +300,17 @@ absl::Status Converter::AddFile(absl::string_view path, archive_entry* entry,
   const int64_t size = archive_entry_size(entry);
   if ((normal == "etc/passwd" || normal == "etc/group") && size >= 0 &&
       static_cast<uint64_t>(size) <= limits_.max_user_database_bytes) {
-    keep = &kept_[inode.get()];
+    Kept& kept = kept_[normal];
+    kept = {inode, ""};
+    keep = &kept.content;
   }
-  // A sparse file may claim any size: it is held to the layer's bound.
-  if (size < 0 || static_cast<uint64_t>(size) > limits_.max_bytes) {
+  // A sparse file may claim any size: all together are held to the bound.
+  if (size < 0 ||
+      static_cast<uint64_t>(size) > limits_.max_bytes - file_bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "read layer entry ", absl::CHexEscape(path), ": size ", size));
   }
+  file_bytes_ += static_cast<uint64_t>(size);
   uint64_t done = 0;
   for (;;) {
     const void* data = nullptr;
@@ -349,6 +378,15 @@ absl::Status Converter::AddEntry(archive_entry* entry) {
   }
 }
 
+// A name that the locale can't tell is no fault: its bytes are what counts.
+// Any other warning is about a header that was read in part, and parsers
+// disagree on those (CVE-2025-62518).
+bool IsAboutEncoding(archive* reader, int result) {
+  const char* text = archive_error_string(reader);
+  return result == ARCHIVE_WARN && text != nullptr &&
+         absl::StrContains(text, "can't be converted");
+}
+
 absl::Status Converter::ReadEntries() {
   archive_.reset(archive_read_new());
   archive_read_support_filter_none(archive_.get());
@@ -364,8 +402,7 @@ absl::Status Converter::ReadEntries() {
     if (got == ARCHIVE_EOF) {
       return absl::OkStatus();
     }
-    // A warning is about a name's encoding; the bytes are what counts.
-    if (got != ARCHIVE_OK && got != ARCHIVE_WARN) {
+    if (got != ARCHIVE_OK && !IsAboutEncoding(archive_.get(), got)) {
       return ArchiveFailure("");
     }
     if (++result_.entries > limits_.max_entries) {
@@ -382,17 +419,16 @@ UserFile Converter::FindUserFile(absl::string_view name) {
     return file;
   }
   // Hidden with its directory.
-  file.removed =
-      !(*etc)->is_directory() || (*etc)->inode->xattrs.contains(kOpaqueXattr);
+  file.removed = !(*etc)->is_directory() || (*etc)->inode->is_opaque();
   const absl::StatusOr<LayerNode*> node =
       tree_.Find(absl::StrCat("etc/", name));
   if (!node.ok()) {
     return file;
   }
   file.removed = true;
-  const auto kept = kept_.find((*node)->inode.get());
-  if (kept != kept_.end()) {
-    file.content = kept->second;
+  const auto kept = kept_.find(absl::StrCat("etc/", name));
+  if (kept != kept_.end() && kept->second.inode == (*node)->inode) {
+    file.content = kept->second.content;
     file.removed = false;
   }
   return file;

@@ -12,6 +12,8 @@
 namespace caisson::image {
 namespace {
 
+constexpr char kOpaqueXattr[] = "trusted.overlay.opaque";
+
 std::shared_ptr<LayerInode> NewDirectory() {
   auto inode = std::make_shared<LayerInode>();
   inode->mode = S_IFDIR | 0755;
@@ -24,6 +26,18 @@ absl::Status Refuse(absl::string_view path, absl::string_view why) {
 }
 
 }  // namespace
+
+bool LayerInode::is_whiteout() const {
+  return S_ISCHR(mode) && device == 0;
+}
+
+bool LayerInode::is_opaque() const {
+  return xattrs.contains(kOpaqueXattr);
+}
+
+void LayerInode::SetOpaque() {
+  xattrs[kOpaqueXattr].assign(1, 'y');
+}
 
 bool LayerNode::is_directory() const {
   return S_ISDIR(inode->mode);
@@ -56,6 +70,10 @@ absl::StatusOr<LayerNode*> LayerTree::Put(absl::string_view path,
   ASSIGN_OR_RETURN(const std::vector<std::string> parts, Split(path));
   LayerNode* node = &root_;
   for (size_t i = 0; i < parts.size(); ++i) {
+    if (node->inode->is_whiteout()) {
+      node->inode = NewDirectory();
+      node->inode->SetOpaque();
+    }
     if (!node->is_directory()) {
       return Refuse(path, "a parent that is no directory");
     }
@@ -71,6 +89,10 @@ absl::StatusOr<LayerNode*> LayerTree::Put(absl::string_view path,
       return Refuse(path, "a root that is no directory");
     }
     node->children.clear();
+  }
+  if (S_ISDIR(inode->mode) &&
+      (node->inode->is_whiteout() || node->inode->is_opaque())) {
+    inode->SetOpaque();
   }
   node->inode = std::move(inode);
   return node;

@@ -30,6 +30,12 @@ struct LayerInode {
   // Set by the writer.
   uint32_t links = 0;
   uint64_t nid = 0;
+
+  // A whiteout of overlayfs: nothing of that name is seen of the layers below.
+  bool is_whiteout() const;
+  // A directory of which the layers below show nothing.
+  bool is_opaque() const;
+  void SetOpaque();
 };
 
 struct LayerNode;
@@ -53,7 +59,9 @@ class LayerTree {
   LayerTree();
 
   // Puts a node at `path`, creating missing parents (0755, root).  What was
-  // there is replaced, but a directory over a directory keeps its children.
+  // there is replaced, but a directory over a directory keeps its children, and
+  // one over a whiteout or an opaque directory is opaque, whichever of the two
+  // came first.
   // InvalidArgument for "..", an overlong name or depth, or a parent that is
   // no directory.
   absl::StatusOr<LayerNode*> Put(absl::string_view path,

@@ -106,6 +106,9 @@ absl::Status CheckPlatform(const json::Value& config) {
 }  // namespace
 
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
+  if (text.size() > kMaxManifestBytes) {
+    return Bad("manifest", "larger than 4 MiB");
+  }
   ASSIGN_OR_RETURN(const json::Value root, json::Parse(text, "manifest"));
   const json::Value* manifests = json::Find(root, "manifests");
   const json::Value* layers = json::Find(root, "layers");
@@ -127,6 +130,9 @@ absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
 }
 
 absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view text) {
+  if (text.size() > kMaxConfigBytes) {
+    return Bad("image config", "larger than 8 MiB");
+  }
   ASSIGN_OR_RETURN(const json::Value root, json::Parse(text, "image config"));
   RETURN_IF_ERROR(CheckPlatform(root));
   ParsedConfig parsed;

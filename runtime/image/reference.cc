@@ -1,10 +1,15 @@
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/image/image_store.h"
 #include "runtime/image/sha256.h"
@@ -14,12 +19,14 @@ namespace {
 
 constexpr char kDefaultRegistry[] = "docker.io";
 constexpr size_t kMaxReference = 512;
+constexpr size_t kMaxShown = 128;
 constexpr size_t kMaxRepository = 255;
 constexpr size_t kMaxTag = 128;
 
 absl::Status Refuse(absl::string_view text, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "parse image reference \"", text.substr(0, kMaxReference), "\": ", why));
+  return absl::InvalidArgumentError(
+      absl::StrCat("parse image reference \"",
+                   absl::CHexEscape(text.substr(0, kMaxShown)), "\": ", why));
 }
 
 bool IsLower(char c) {
@@ -55,11 +62,43 @@ bool IsTag(absl::string_view text) {
   });
 }
 
+bool IsPort(absl::string_view text) {
+  int port = 0;
+  return !text.empty() && absl::ascii_isdigit(text.front()) &&
+         absl::SimpleAtoi(text, &port) && port >= 1 && port <= 65535;
+}
+
+// Labels with dots between them: the name becomes a folder's as well
+// (hosts.toml), so ".." must not be one.
+bool IsHostName(absl::string_view text) {
+  for (absl::string_view label : absl::StrSplit(text, '.')) {
+    if (label.empty() || !absl::ascii_isalnum(label.front()) ||
+        !absl::ascii_isalnum(label.back()) ||
+        !std::all_of(label.begin(), label.end(), [](char c) {
+          return absl::ascii_isalnum(c) || c == '-';
+        })) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// host, host:port, [address] or [address]:port.
 bool IsHost(absl::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == ':' ||
-           c == '[' || c == ']';
-  });
+  if (absl::ConsumePrefix(&text, "[")) {
+    const size_t end = text.find(']');
+    in6_addr address;
+    if (end == absl::string_view::npos ||
+        inet_pton(AF_INET6, std::string(text.substr(0, end)).c_str(),
+                  &address) != 1) {
+      return false;
+    }
+    text.remove_prefix(end + 1);
+    return text.empty() || (absl::ConsumePrefix(&text, ":") && IsPort(text));
+  }
+  const size_t colon = text.find(':');
+  return IsHostName(text.substr(0, colon)) &&
+         (colon == absl::string_view::npos || IsPort(text.substr(colon + 1)));
 }
 
 // The first component is a registry when it looks like a host's name.

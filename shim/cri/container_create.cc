@@ -204,15 +204,17 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   pod::WithFds<keeper::v1::ContainerPlan> plan;
   plan.message = std::move(decision.plan);
   plan.message.set_container_id(it->id);
-  RETURN_IF_ERROR(MakeParts(*pod, *it, decision, rollback, plan));
+  // From here on a file that is not found is not what the client asked for.
+  RETURN_IF_ERROR(FromWork(MakeParts(*pod, *it, decision, rollback, plan)));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
-  ASSIGN_OR_RETURN(const keeper::v1::ContainerCreated created,
-                   keeper->CreateContainer(std::move(plan)));
+  const absl::StatusOr<keeper::v1::ContainerCreated> created =
+      keeper->CreateContainer(std::move(plan));
+  RETURN_IF_ERROR(FromWork(created.status()));
   rollback.Add("processes",
                [keeper, it] { return keeper->RemoveContainer(it->id); });
-  record.set_pid(created.pid());
-  record.set_read_back(created.read_back().SerializeAsString());
-  it->steps = created.steps();
+  record.set_pid(created->pid());
+  record.set_read_back(created->read_back().SerializeAsString());
+  it->steps = created->steps();
   return absl::OkStatus();
 }
 

@@ -3,6 +3,14 @@
 #include <string>
 
 namespace caisson::cri {
+namespace {
+
+// A message travels in a header, whose size clients bound (gRPC: 8 KiB, with
+// three bytes for one that is not printable): beyond it they would see
+// RESOURCE_EXHAUSTED in the place of the error.
+constexpr size_t kMaxMessage = 2048;
+
+}  // namespace
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) {
@@ -10,7 +18,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
   }
   // The numbers of absl::StatusCode are those of gRPC.
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
-                      std::string(status.message()));
+                      std::string(status.message().substr(0, kMaxMessage)));
 }
 
 absl::Status FromWork(const absl::Status& status) {

@@ -100,79 +100,80 @@ TEST(ContainerPlanTest, RequestsVariablesGoBeforeTheImages) {
 }
 
 // Catalogue C6 to C9.
-TEST(ContainerPlanTest, UsersAndGroupsAreResolved) {
-  struct Row {
-    const char* name;
-    void (*change)(GoodContainer& it);
-    uint32_t uid, gid;
-    std::vector<uint32_t> groups;
-    const char* home;
-  };
+struct UserRow {
+  const char* name;
+  void (*change)(GoodContainer& it);
+  uint32_t uid, gid;
+  std::vector<uint32_t> groups;
+  const char* home;
+};
 
-  const Row rows[] = {
-      {"image's user",
-       [](GoodContainer& it) { it.image.user = "app"; },
-       1000,
-       1001,
-       {1001, 10},
-       "/home/app"},
-      {"image's user and group",
-       [](GoodContainer& it) { it.image.user = "app:wheel"; },
-       1000,
-       10,
-       {10},
-       "/home/app"},
-      {"digits are a number, not the entry of that name",
-       [](GoodContainer& it) { it.image.user = "1234"; },
-       1234,
-       0,
-       {0},
-       "/"},
-      {"digits of a group are a number",
-       [](GoodContainer& it) { it.image.user = "app:5678"; },
-       1000,
-       5678,
-       {5678, 10},
-       "/home/app"},
-      {"greatest id",
-       [](GoodContainer& it) { it.image.user = "2147483647:2147483647"; },
-       2147483647,
-       2147483647,
-       {2147483647},
-       "/"},
-      {"request's user goes before the image's",
-       [](GoodContainer& it) {
-         it.image.user = "app";
-         it.Security().mutable_run_as_user()->set_value(0);
-       },
-       0,
-       0,
-       {0, 10},
-       "/root"},
-      {"groups of the request are added",
-       [](GoodContainer& it) {
-         it.Security().set_run_as_username("app");
-         it.Security().mutable_run_as_group()->set_value(7);
-         it.Security().add_supplemental_groups(1234);
-         it.Security().add_supplemental_groups(7);
-       },
-       1000,
-       7,
-       {7, 10, 1234},
-       "/home/app"},
-      {"strict: groups of the image don't count",
-       [](GoodContainer& it) {
-         it.Security().set_run_as_username("app");
-         it.Security().add_supplemental_groups(1234);
-         it.Security().set_supplemental_groups_policy(
-             cri::SupplementalGroupsPolicy::Strict);
-       },
-       1000,
-       1001,
-       {1001, 1234},
-       "/home/app"},
-  };
-  for (const Row& row : rows) {
+const UserRow kUserRows[] = {
+    {"image's user",
+     [](GoodContainer& it) { it.image.user = "app"; },
+     1000,
+     1001,
+     {1001, 10},
+     "/home/app"},
+    {"image's user and group",
+     [](GoodContainer& it) { it.image.user = "app:wheel"; },
+     1000,
+     10,
+     {10},
+     "/home/app"},
+    {"digits are a number, not the entry of that name",
+     [](GoodContainer& it) { it.image.user = "1234"; },
+     1234,
+     0,
+     {0},
+     "/"},
+    {"digits of a group are a number",
+     [](GoodContainer& it) { it.image.user = "app:5678"; },
+     1000,
+     5678,
+     {5678, 10},
+     "/home/app"},
+    {"greatest id",
+     [](GoodContainer& it) { it.image.user = "2147483647:2147483647"; },
+     2147483647,
+     2147483647,
+     {2147483647},
+     "/"},
+    {"request's user goes before the image's",
+     [](GoodContainer& it) {
+       it.image.user = "app";
+       it.Security().mutable_run_as_user()->set_value(0);
+     },
+     0,
+     0,
+     {0, 10},
+     "/root"},
+    {"groups of the request are added",
+     [](GoodContainer& it) {
+       it.Security().set_run_as_username("app");
+       it.Security().mutable_run_as_group()->set_value(7);
+       it.Security().add_supplemental_groups(1234);
+       it.Security().add_supplemental_groups(7);
+     },
+     1000,
+     7,
+     {7, 10, 1234},
+     "/home/app"},
+    {"strict: groups of the image don't count",
+     [](GoodContainer& it) {
+       it.Security().set_run_as_username("app");
+       it.Security().add_supplemental_groups(1234);
+       it.Security().set_supplemental_groups_policy(
+           cri::SupplementalGroupsPolicy::Strict);
+     },
+     1000,
+     1001,
+     {1001, 1234},
+     "/home/app"},
+};
+
+TEST(ContainerPlanTest, UsersAndGroupsAreResolved) {
+  for (const UserRow& row : kUserRows) {
     GoodContainer it;
     row.change(it);
     const ContainerDecision decision = Plan(it);
