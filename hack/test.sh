@@ -84,6 +84,7 @@ tier_cri() {
   start_registry
   run_with_daemon crictl_walk tests/cri/crictl_walk.sh
   run_with_daemon isolation tests/cri/isolation.sh
+  run_with_daemon resources tests/cri/resources.sh
   run_with_daemon restart tests/cri/restart.sh
   run_with_daemon many_pods tests/cri/many_pods.sh
   run_with_daemon malformed build/dev/tests/malformed_cri_test

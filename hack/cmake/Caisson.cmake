@@ -27,14 +27,21 @@ target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(caisson_flags INTERFACE
   -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wformat=2
   -fno-exceptions -fstack-protector-strong
-  $<$<BOOL:${CAISSON_WERROR}>:-Werror>
-  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer>)
+  $<$<BOOL:${CAISSON_WERROR}>:-Werror>)
 target_compile_definitions(caisson_flags INTERFACE
   $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>
   CAISSON_VERSION="${PROJECT_VERSION}")
 target_link_options(caisson_flags INTERFACE
-  -Wl,--as-needed -Wl,-z,relro,-z,now
-  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+  -Wl,--as-needed -Wl,-z,relro,-z,now)
+
+# Sanitizers, for all but what runs inside containers.
+add_library(caisson_sanitizer INTERFACE)
+if(CAISSON_SANITIZE)
+  target_compile_options(caisson_sanitizer INTERFACE
+    -fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(caisson_sanitizer INTERFACE
+    -fsanitize=${CAISSON_SANITIZE})
+endif()
 
 # What absl::Status and the string functions need, by name: a static program
 # takes the archives, a dynamic one the shared libraries.
@@ -54,21 +61,25 @@ target_link_libraries(caisson_absl INTERFACE
 function(caisson_library name)
   cmake_parse_arguments(A "" "" "SOURCES;USES" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})
-  target_link_libraries(${name} PUBLIC caisson_flags ${A_USES})
+  target_link_libraries(${name}
+    PUBLIC caisson_flags caisson_sanitizer ${A_USES})
 endfunction()
 
-# caisson_program(NAME [STATIC] OUTPUT file SOURCES... USES...)
-# A STATIC program has no loader, no NSS and no sanitizer: it runs inside
-# containers or beside them (catalogue invariant 10).
+# caisson_program(NAME [STATIC] [INSIDE] OUTPUT file SOURCES... USES...)
+# A STATIC program has no loader and no NSS (catalogue invariant 10); built
+# with a sanitizer it has both.  One that runs INSIDE containers never has.
 function(caisson_program name)
-  cmake_parse_arguments(A "STATIC" "OUTPUT" "SOURCES;USES" ${ARGN})
+  cmake_parse_arguments(A "STATIC;INSIDE" "OUTPUT" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE caisson_flags ${A_USES})
   set_target_properties(${name} PROPERTIES
     OUTPUT_NAME ${A_OUTPUT}
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-  if(A_STATIC)
+  if(A_STATIC AND (A_INSIDE OR NOT CAISSON_SANITIZE))
     target_link_options(${name} PRIVATE -static)
+  endif()
+  if(NOT A_INSIDE)
+    target_link_libraries(${name} PRIVATE caisson_sanitizer)
   endif()
 endfunction()
 
@@ -77,7 +88,7 @@ endfunction()
 function(caisson_test name)
   cmake_parse_arguments(A "" "TIER" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${A_SOURCES})
-  target_link_libraries(${name} PRIVATE caisson_flags ${A_USES}
+  target_link_libraries(${name} PRIVATE caisson_flags caisson_sanitizer ${A_USES}
     GTest::gtest GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -105,8 +116,7 @@ function(caisson_proto name file)
     DEPENDS ${CMAKE_SOURCE_DIR}/${file} VERBATIM)
   add_library(${name} STATIC ${outputs})
   target_include_directories(${name} SYSTEM PUBLIC ${out})
-  target_compile_options(${name} PRIVATE
-    $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+  target_link_libraries(${name} PUBLIC caisson_sanitizer)
   if(A_GRPC)
     target_link_libraries(${name} PUBLIC gRPC::grpc++ protobuf::libprotobuf)
   endif()

@@ -230,7 +230,7 @@ absl::StatusOr<std::string> Runtime::RunPod(
   rollback.Add("cgroup", [this, pod] { return RemovePodCgroup(*pod); });
   absl::Status status = MakePodFiles(decision, *pod);
   if (status.ok()) {
-    status = cgroup::Cgroup::Create(parts_.layout, record.cgroup()).status();
+    status = LimitPod(*pod);
   }
   if (status.ok()) {
     status = StartKeeper(std::move(decision), pod, rollback);

@@ -83,6 +83,11 @@ class Runtime {
   void ListContainerStats(const v1::ContainerStatsFilter& filter,
                           v1::ListContainerStatsResponse& response);
 
+  // container_update.cc: all that the request changes, or nothing.
+  absl::Status UpdateContainer(
+      const v1::UpdateContainerResourcesRequest& request);
+  absl::Status UpdatePod(const v1::UpdatePodSandboxResourcesRequest& request);
+
   // exec_sync.cc
   absl::Status ExecSync(const v1::ExecSyncRequest& request,
                         v1::ExecSyncResponse& response);
@@ -147,6 +152,9 @@ class Runtime {
 
   // container_stats.cc: under the container's mutex.
   void FillStats(Container& container, v1::ContainerStats& stats);
+
+  // container_update.cc: makes the pod's cgroup with its limits, if it is ours.
+  absl::Status LimitPod(Sandbox& pod);
 
   // exec_sync.cc: the id of the new exec whose end `wait` hears of.
   std::string AddExec(std::shared_ptr<ExecWait> wait);

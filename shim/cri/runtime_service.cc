@@ -157,4 +157,16 @@ grpc::Status RuntimeService::ExecSync(ServerContext*,
   return Answer("ExecSync", runtime_.ExecSync(*request, *response));
 }
 
+grpc::Status RuntimeService::UpdateContainerResources(
+    ServerContext*, const v1::UpdateContainerResourcesRequest* request,
+    v1::UpdateContainerResourcesResponse*) {
+  return Answer("UpdateContainerResources", runtime_.UpdateContainer(*request));
+}
+
+grpc::Status RuntimeService::UpdatePodSandboxResources(
+    ServerContext*, const v1::UpdatePodSandboxResourcesRequest* request,
+    v1::UpdatePodSandboxResourcesResponse*) {
+  return Answer("UpdatePodSandboxResources", runtime_.UpdatePod(*request));
+}
+
 }  // namespace caisson::cri

@@ -36,6 +36,8 @@ class RuntimeService final : public v1::RuntimeService::Service {
   CAISSON_RPC(ListContainerStats);
   CAISSON_RPC(ReopenContainerLog);
   CAISSON_RPC(ExecSync);
+  CAISSON_RPC(UpdateContainerResources);
+  CAISSON_RPC(UpdatePodSandboxResources);
 #undef CAISSON_RPC
 
  private:

@@ -13,6 +13,7 @@
 #include "runtime/base/status.h"
 #include "runtime/identity/capabilities.h"
 #include "shim/plan/check.h"
+#include "shim/plan/resources.h"
 #include "shim/plan/signal.h"
 
 namespace caisson::plan {
@@ -249,58 +250,10 @@ absl::Status RefuseLabels(const ContainerInputs& inputs) {
   return absl::OkStatus();
 }
 
-absl::Status CheckNotNegative(const char* field, int64_t value, int64_t least) {
-  if (value < least) {
-    return Refuse(absl::StrCat("config.linux.resources.", field),
-                  absl::StrCat(value), "is negative");
-  }
-  return absl::OkStatus();
-}
-
-// "0-3,8": what the kernel's list format is made of.
-absl::Status CheckCpuset(const char* field, const std::string& list) {
-  if (list.find_first_not_of("0123456789-,") != std::string::npos) {
-    return Refuse(absl::StrCat("config.linux.resources.", field), list,
-                  "is not a list of numbers");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SetLimits(const cri::LinuxContainerResources& resources,
                        ContainerDecision& decision) {
-  RETURN_IF_ERROR(CheckNotNegative("cpu_period", resources.cpu_period(), 0));
-  RETURN_IF_ERROR(CheckNotNegative("cpu_quota", resources.cpu_quota(), -1));
-  RETURN_IF_ERROR(CheckNotNegative("cpu_shares", resources.cpu_shares(), 0));
-  RETURN_IF_ERROR(CheckNotNegative("memory_limit_in_bytes",
-                                   resources.memory_limit_in_bytes(), 0));
-  RETURN_IF_ERROR(CheckNotNegative("memory_swap_limit_in_bytes",
-                                   resources.memory_swap_limit_in_bytes(), -1));
-  if (resources.oom_score_adj() < -1000 || resources.oom_score_adj() > 1000) {
-    return Refuse("config.linux.resources.oom_score_adj",
-                  absl::StrCat(resources.oom_score_adj()),
-                  "is out of range -1000..1000");
-  }
-  RETURN_IF_ERROR(CheckCpuset("cpuset_cpus", resources.cpuset_cpus()));
-  RETURN_IF_ERROR(CheckCpuset("cpuset_mems", resources.cpuset_mems()));
-  cgroup::Limits& limits = decision.limits;
-  if (resources.cpu_shares() > 0) {
-    limits.cpu_shares = static_cast<uint64_t>(resources.cpu_shares());
-  }
-  if (resources.cpu_period() > 0) {
-    limits.cpu_period = static_cast<uint64_t>(resources.cpu_period());
-  }
-  if (resources.cpu_quota() != 0) {
-    limits.cpu_quota = resources.cpu_quota();
-  }
-  if (resources.memory_limit_in_bytes() > 0) {
-    limits.memory_bytes = resources.memory_limit_in_bytes();
-  }
-  if (resources.memory_swap_limit_in_bytes() > 0) {
-    limits.swap_bytes = resources.memory_swap_limit_in_bytes();
-  }
-  limits.cpuset_cpus = resources.cpuset_cpus();
-  limits.cpuset_mems = resources.cpuset_mems();
-  limits.unified.insert(resources.unified().begin(), resources.unified().end());
+  ASSIGN_OR_RETURN(decision.limits,
+                   PlanLimits(resources, "config.linux.resources"));
   decision.plan.mutable_process()->set_oom_score_adj(
       static_cast<int32_t>(resources.oom_score_adj()));
   return absl::OkStatus();

@@ -28,7 +28,7 @@ EOF
 cat >"$dir/container.json" <<EOF
 {"metadata": {"name": "main"}, "image": {"image": "busybox"}, "log_path": "main.log",
  "command": ["sh", "-c", "echo hello from \$(id -u); sleep 1000"],
- "linux": {"security_context": {"namespace_options": {"pid": 1}}}}
+ "linux": {"security_context": {"namespace_options": {"pid": 1}, "seccomp": {"profile_type": 0}}}}
 EOF
 pod=$(crictl runp "$dir/pod.json")
 check pods "$(crictl pods)" 'Ready +walk'
