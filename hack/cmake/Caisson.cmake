@@ -21,6 +21,14 @@ if(CCACHE)
     CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
+# The list has commas, which a generator expression could not hold.  What is
+# found ends the program: a test must fail by it.
+set(CAISSON_SANITIZE_FLAGS)
+if(CAISSON_SANITIZE)
+  set(CAISSON_SANITIZE_FLAGS -fsanitize=${CAISSON_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+endif()
+
 # Flags of our own code; generated code and headers of the system are spared.
 add_library(caisson_flags INTERFACE)
 target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -28,13 +36,13 @@ target_compile_options(caisson_flags INTERFACE
   -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wformat=2
   -fno-exceptions -fstack-protector-strong
   $<$<BOOL:${CAISSON_WERROR}>:-Werror>
-  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer>)
+  ${CAISSON_SANITIZE_FLAGS})
 target_compile_definitions(caisson_flags INTERFACE
   $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>
   CAISSON_VERSION="${PROJECT_VERSION}")
 target_link_options(caisson_flags INTERFACE
   -Wl,--as-needed -Wl,-z,relro,-z,now
-  $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+  ${CAISSON_SANITIZE_FLAGS})
 
 # What absl::Status and the string functions need, by name: a static program
 # takes the archives, a dynamic one the shared libraries.
@@ -105,8 +113,7 @@ function(caisson_proto name file)
     DEPENDS ${CMAKE_SOURCE_DIR}/${file} VERBATIM)
   add_library(${name} STATIC ${outputs})
   target_include_directories(${name} SYSTEM PUBLIC ${out})
-  target_compile_options(${name} PRIVATE
-    $<$<BOOL:${CAISSON_SANITIZE}>:-fsanitize=${CAISSON_SANITIZE}>)
+  target_compile_options(${name} PRIVATE ${CAISSON_SANITIZE_FLAGS})
   if(A_GRPC)
     target_link_libraries(${name} PUBLIC gRPC::grpc++ protobuf::libprotobuf)
   endif()
