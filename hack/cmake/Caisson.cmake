@@ -21,6 +21,14 @@ if(CCACHE)
     CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
+# The list has commas, which a generator expression could not hold.  What is
+# found ends the program: a test must fail by it.
+set(CAISSON_SANITIZE_FLAGS)
+if(CAISSON_SANITIZE)
+  set(CAISSON_SANITIZE_FLAGS -fsanitize=${CAISSON_SANITIZE}
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+endif()
+
 # Flags of our own code; generated code and headers of the system are spared.
 add_library(caisson_flags INTERFACE)
 target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
@@ -38,9 +46,8 @@ target_link_options(caisson_flags INTERFACE
 add_library(caisson_sanitizer INTERFACE)
 if(CAISSON_SANITIZE)
   target_compile_options(caisson_sanitizer INTERFACE
-    -fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer)
-  target_link_options(caisson_sanitizer INTERFACE
-    -fsanitize=${CAISSON_SANITIZE})
+    ${CAISSON_SANITIZE_FLAGS})
+  target_link_options(caisson_sanitizer INTERFACE ${CAISSON_SANITIZE_FLAGS})
 endif()
 
 # What absl::Status and the string functions need, by name: a static program
