@@ -1,5 +1,6 @@
 #include "runtime/image/hosts.h"
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,15 +25,23 @@ namespace {
 
 constexpr size_t kMaxFile = 1 << 20;
 
+// By address or as "localhost": a name that begins so is another's.
+bool IsLoopback(const std::string& registry) {
+  if (absl::StartsWith(registry, "[")) {
+    return registry == "[::1]" || absl::StartsWith(registry, "[::1]:");
+  }
+  const std::string host = registry.substr(0, registry.find(':'));
+  in_addr address;
+  return host == "localhost" ||
+         (inet_pton(AF_INET, host.c_str(), &address) == 1 &&
+          absl::StartsWith(host, "127."));
+}
+
 std::string OriginUrl(const std::string& registry) {
   if (registry == "docker.io") {
     return "https://registry-1.docker.io";
   }
-  const bool loopback = absl::StartsWith(registry, "127.") ||
-                        registry == "localhost" ||
-                        absl::StartsWith(registry, "localhost:") ||
-                        absl::StartsWith(registry, "[::1]");
-  return absl::StrCat(loopback ? "http://" : "https://", registry);
+  return absl::StrCat(IsLoopback(registry) ? "http://" : "https://", registry);
 }
 
 // Splits "http://host:5000/path" into the host's URL and the path.

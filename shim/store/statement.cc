@@ -7,9 +7,15 @@ namespace caisson::store {
 absl::Status DatabaseError(sqlite3* database, absl::string_view what) {
   const absl::string_view cause = sqlite3_errmsg(database);
   const std::string text = absl::StrCat(what, ": ", cause);
-  return sqlite3_errcode(database) == SQLITE_CONSTRAINT
-             ? absl::AlreadyExistsError(text)
-             : absl::InternalError(text);
+  switch (sqlite3_errcode(database)) {
+    case SQLITE_CONSTRAINT:
+      return absl::AlreadyExistsError(text);
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return absl::DataLossError(text);
+    default:
+      return absl::InternalError(text);
+  }
 }
 
 absl::StatusOr<Statement> Statement::Prepare(sqlite3* database,

@@ -2,9 +2,11 @@
 
 #include <sqlite3.h>
 
+#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "shim/store/statement.h"
@@ -41,9 +43,42 @@ class Use {
   Statement* statement_;
 };
 
+absl::Status CheckSoundness(sqlite3* database) {
+  ASSIGN_OR_RETURN(Statement check,
+                   Statement::Prepare(database, "PRAGMA quick_check(1)"));
+  ASSIGN_OR_RETURN(const bool row, check.Step());
+  if (const std::string said = row ? check.Bytes(0) : ""; said != "ok") {
+    return absl::DataLossError(absl::StrCat("check records: ", said));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetFileAside(const std::string& path) {
+  const std::string aside = absl::StrCat(path, ".damaged-", NowNanos());
+  if (rename(path.c_str(), aside.c_str()) != 0) {
+    return ErrnoError("set aside", path);
+  }
+  // The log of a damaged file must not be replayed into the new one.
+  for (const char* suffix : {"-wal", "-shm"}) {
+    rename((path + suffix).c_str(), (aside + suffix).c_str());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Store>> store = OpenFile(path);
+  if (!absl::IsDataLoss(store.status())) {
+    return store;
+  }
+  LogError(absl::StrCat(store.status().message(), "; set aside"));
+  RETURN_IF_ERROR(SetFileAside(path));
+  return OpenFile(path);
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::OpenFile(
+    const std::string& path) {
   sqlite3* database = nullptr;
   const int opened = sqlite3_open_v2(
       path.c_str(), &database,
@@ -53,6 +88,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
   if (opened != SQLITE_OK) {
     return DatabaseError(database, absl::StrCat("open ", path));
   }
+  RETURN_IF_ERROR(Annotate(CheckSoundness(database), path));
   RETURN_IF_ERROR(Annotate(store->Execute(kSchema), path));
   return store;
 }

@@ -30,7 +30,8 @@ struct Records {
 // Thread-safe.
 class Store {
  public:
-  // Opens or makes the database.
+  // Opens or makes the database.  A file that isn't a sound one is set aside
+  // with a log line, and a new one made: the daemon always comes up.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& path);
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -55,6 +56,8 @@ class Store {
  private:
   explicit Store(sqlite3* database) : database_(database) {}
 
+  static absl::StatusOr<std::unique_ptr<Store>> OpenFile(
+      const std::string& path);
   // Statements without parameters, separated by semicolons.
   absl::Status Execute(const char* sql);
   // Of `sql`, prepared once.
