@@ -14,8 +14,8 @@ packages=(
   # Run.
   containernetworking-plugins erofs-utils iproute2 iptables mount util-linux
   # Test.
-  attr busybox-static clang-format-14 clang-tidy-14 curl docker-registry file
-  jq procps python3 strace xz-utils
+  attr busybox-static clang-14 clang-format-14 clang-tidy-14 curl
+  docker-registry file jq libclang-rt-14-dev procps python3 strace xz-utils
 )
 
 missing=()

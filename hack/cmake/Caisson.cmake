@@ -38,7 +38,8 @@ target_link_options(caisson_flags INTERFACE
 add_library(caisson_sanitizer INTERFACE)
 if(CAISSON_SANITIZE)
   target_compile_options(caisson_sanitizer INTERFACE
-    -fsanitize=${CAISSON_SANITIZE} -fno-omit-frame-pointer)
+    -fsanitize=${CAISSON_SANITIZE} -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
   target_link_options(caisson_sanitizer INTERFACE
     -fsanitize=${CAISSON_SANITIZE})
 endif()

@@ -51,12 +51,12 @@ TEST(ManifestTest, ConfigAndLayersAreRead) {
 }
 
 TEST(ManifestTest, IndexNamesTheManifestOfThisMachine) {
-  const absl::StatusOr<Manifest> manifest = ParseManifest(WithDigest(
-      "{'manifests': [1, null, {}, {'platform': 5},"
-      "{'platform': {'os': 'windows', 'architecture': 'amd64'}},"
-      "{'platform': {'os': 'linux', 'architecture': 's390x'}},"
-      "{'digest': 'DIGEST', 'platform':"
-      " {'os': 'linux', 'architecture': 'amd64'}}]}"));
+  const absl::StatusOr<Manifest> manifest = ParseManifest(
+      WithDigest("{'manifests': [1, null, {}, {'platform': 5},"
+                 "{'platform': {'os': 'windows', 'architecture': 'amd64'}},"
+                 "{'platform': {'os': 'linux', 'architecture': 's390x'}},"
+                 "{'digest': 'DIGEST', 'platform':"
+                 " {'os': 'linux', 'architecture': 'amd64'}}]}"));
 #if defined(__x86_64__)
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_EQ(manifest->platform_manifest, kDigest);
@@ -133,8 +133,8 @@ TEST(ManifestTest, LayersAreBounded) {
 }
 
 TEST(ManifestTest, OversizedTextIsRefused) {
-  std::string json = WithDigest(
-      "{'config': {'digest': 'DIGEST'}, 'layers': []}");
+  std::string json =
+      WithDigest("{'config': {'digest': 'DIGEST'}, 'layers': []}");
   json.resize(kMaxManifestBytes, ' ');
   EXPECT_TRUE(ParseManifest(json).ok());
   EXPECT_THAT(Text(ParseManifest(json + " ").status()),
@@ -145,9 +145,9 @@ TEST(ManifestTest, NestingIsBounded) {
   for (const size_t depth : {65, 1000, 1000000}) {
     EXPECT_THAT(Text(ParseManifest(std::string(depth, '[')).status()),
                 HasSubstr("INVALID_ARGUMENT"));
-    EXPECT_THAT(Text(ParseManifest(absl::StrCat("{\"layers\": ",
-                                                std::string(depth, '['),
-                                                std::string(depth, ']'), "}"))
+    EXPECT_THAT(Text(ParseManifest(
+                         absl::StrCat("{\"layers\": ", std::string(depth, '['),
+                                      std::string(depth, ']'), "}"))
                          .status()),
                 HasSubstr("INVALID_ARGUMENT: parse manifest"));
   }

@@ -105,10 +105,12 @@ TEST(ReferenceTest, WhatIsNoNameIsRefused) {
 // A registry's name becomes a folder's below the directory of hosts.toml.
 TEST(ReferenceTest, RegistryIsAHostAndNothingElse) {
   for (const char* host :
-       {"..", ".", "...", ".a", "a.", "a..b", "-a.b", "a-.b", ":5000",
-        "a.b:", "a.b:0", "a.b:65536", "a.b:+1", "a.b:1:2", "a.b:99999999999",
-        "[", "[]", "[::1", "::1]", "[::1]x", "[::1]:", "[a.b]", "[::1]:x",
-        "a_b.c", "user:secret@host.io", "a.b%2f"}) {
+       {"..",     ".",         "...",     ".a",      "a.",
+        "a..b",   "-a.b",      "a-.b",    ":5000",   "a.b:",
+        "a.b:0",  "a.b:65536", "a.b:+1",  "a.b:1:2", "a.b:99999999999",
+        "[",      "[]",        "[::1",    "::1]",    "[::1]x",
+        "[::1]:", "[a.b]",     "[::1]:x", "a_b.c",   "user:secret@host.io",
+        "a.b%2f"}) {
     EXPECT_FALSE(ParseReference(std::string(host) + "/app").ok()) << host;
   }
 }

@@ -108,9 +108,8 @@ TEST_F(StoreTest, RecordsAndLeasesAreTheSameAfterReopening) {
 
 TEST_F(StoreTest, OverlappingLeaseIsRefusedAndNothingOfItIsKept) {
   ASSERT_TRUE(store_->AddPod(Pod("a"), {{100, 10}}).ok());
-  for (const Lease lease :
-       {Lease{100, 10}, Lease{109, 1}, Lease{91, 10}, Lease{0, 4294967295},
-        Lease{105, 2}}) {
+  for (const Lease lease : {Lease{100, 10}, Lease{109, 1}, Lease{91, 10},
+                            Lease{0, 4294967295}, Lease{105, 2}}) {
     const absl::Status status =
         store_->AddPod(Pod("b"), {{1000000000, 5}, lease});
     EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << lease.start;
@@ -212,8 +211,7 @@ TEST_F(StoreTest, ThreadsThatWantTheSameRangeGetItOnce) {
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([this, i, &got] {
       for (uint32_t slot = 0; slot < 20; ++slot) {
-        const std::string id =
-            std::to_string(i) + "-" + std::to_string(slot);
+        const std::string id = std::to_string(i) + "-" + std::to_string(slot);
         got += store_->AddPod(Pod(id), {{slot * 65536, 65536}}).ok() ? 1 : 0;
       }
     });
