@@ -17,6 +17,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 
@@ -113,11 +114,33 @@ absl::StatusOr<std::vector<RegistryHost>> ReadFile(
   return ParseHosts(text, path, registry);
 }
 
+// toml++ 3.3 takes for granted that a table's header begins with a key, which
+// is undefined behaviour (or a failed assertion) on "[{".
+absl::Status CheckHeaders(absl::string_view text, const std::string& path) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripLeadingAsciiWhitespace(line);
+    if (!absl::ConsumePrefix(&line, "[")) {
+      continue;
+    }
+    absl::ConsumePrefix(&line, "[");
+    line = absl::StripLeadingAsciiWhitespace(line);
+    if (!line.empty() &&
+        !absl::ascii_isalnum(static_cast<unsigned char>(line.front())) &&
+        !absl::StrContains("_-\"'[]", line.substr(0, 1))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "read ", path, ": [", absl::CHexEscape(line.substr(0, 64)),
+          ": not a table's header"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<RegistryHost>> ParseHosts(
     absl::string_view text, const std::string& path,
     const std::string& registry) {
+  RETURN_IF_ERROR(CheckHeaders(text, path));
   const toml::parse_result parsed =
       toml::parse(std::string_view(text.data(), text.size()));
   if (!parsed) {

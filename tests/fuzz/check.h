@@ -4,11 +4,11 @@
 #include <cstdlib>
 
 // What must hold whatever the input is; a failure is a finding, as a crash is.
-#define FUZZ_CHECK(condition)                                  \
-  do {                                                         \
-    if (!(condition)) {                                        \
-      fprintf(stderr, "does not hold: %s (%s:%d)\n", #condition, \
-              __FILE__, __LINE__);                             \
-      abort();                                                 \
-    }                                                          \
+#define FUZZ_CHECK(condition)                                              \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      fprintf(stderr, "does not hold: %s (%s:%d)\n", #condition, __FILE__, \
+              __LINE__);                                                   \
+      abort();                                                             \
+    }                                                                      \
   } while (false)

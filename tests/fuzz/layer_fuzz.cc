@@ -50,9 +50,9 @@ void RepairChecksums(std::string& tar) {
     }
     const std::string size = tar.substr(at + 124, 12);
     const uint64_t bytes = strtoull(size.c_str(), nullptr, 8);
-    at += 512 + static_cast<size_t>(
-                    std::min<uint64_t>(bytes, tar.size()) + 511) /
-                    512 * 512;
+    at +=
+        512 + static_cast<size_t>(std::min<uint64_t>(bytes, tar.size()) + 511) /
+                  512 * 512;
   }
 }
 
