@@ -153,6 +153,10 @@ absl::StatusOr<Reference> ParseReference(absl::string_view text) {
   if (!IsHost(reference.registry) || !IsRepository(reference.repository)) {
     return Refuse(text, "not a repository's name");
   }
+  // What is filled in counts: the whole name is recorded and read again.
+  if (reference.Name().size() > kMaxReference) {
+    return Refuse(text, "too long");
+  }
   return reference;
 }
 

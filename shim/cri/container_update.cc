@@ -40,8 +40,9 @@ absl::Status Runtime::UpdateContainer(
     const ContainerRecord& record = container->record;
     if (record.state() != ContainerRecord::CREATED &&
         record.state() != ContainerRecord::RUNNING) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "update container ", container->id, ": it neither is created nor runs"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("update container ", container->id,
+                       ": it neither is created nor runs"));
     }
     now = container->config.linux().resources();
   }
@@ -70,8 +71,8 @@ absl::Status Runtime::LimitPod(Sandbox& pod) {
       const cgroup::Limits limits,
       plan::PlanLimits(plan::Sum(config.resources(), config.overhead()),
                        "config.linux.resources"));
-  ASSIGN_OR_RETURN(cgroup::Cgroup group, cgroup::Cgroup::Create(
-                                             parts_.layout, pod.record.cgroup()));
+  ASSIGN_OR_RETURN(cgroup::Cgroup group,
+                   cgroup::Cgroup::Create(parts_.layout, pod.record.cgroup()));
   return group.Apply(limits);
 }
 

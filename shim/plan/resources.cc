@@ -47,11 +47,9 @@ absl::Status CheckPageSize(absl::string_view field, const std::string& size) {
 
 absl::Status Check(const LinuxContainerResources& resources,
                    absl::string_view field) {
-  RETURN_IF_ERROR(
-      CheckAtLeast(field, "cpu_period", resources.cpu_period(), 0));
+  RETURN_IF_ERROR(CheckAtLeast(field, "cpu_period", resources.cpu_period(), 0));
   RETURN_IF_ERROR(CheckAtLeast(field, "cpu_quota", resources.cpu_quota(), -1));
-  RETURN_IF_ERROR(
-      CheckAtLeast(field, "cpu_shares", resources.cpu_shares(), 0));
+  RETURN_IF_ERROR(CheckAtLeast(field, "cpu_shares", resources.cpu_shares(), 0));
   RETURN_IF_ERROR(CheckAtLeast(field, "memory_limit_in_bytes",
                                resources.memory_limit_in_bytes(), 0));
   RETURN_IF_ERROR(CheckAtLeast(field, "memory_swap_limit_in_bytes",
