@@ -17,6 +17,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 
@@ -113,11 +114,40 @@ absl::StatusOr<std::vector<RegistryHost>> ReadFile(
   return ParseHosts(text, path, registry);
 }
 
+// toml++ 3.3 has undefined behaviour (or a failed assertion) on a table header
+// that begins with no key, "[{", and on some characters beyond ASCII where a
+// key or value should be; names of hosts need none.
+absl::Status CheckText(absl::string_view text, const std::string& path) {
+  if (!std::all_of(text.begin(), text.end(), [](char c) {
+        return absl::ascii_isascii(static_cast<unsigned char>(c));
+      })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("read ", path, ": has characters that are not ASCII"));
+  }
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripLeadingAsciiWhitespace(line);
+    if (!absl::ConsumePrefix(&line, "[")) {
+      continue;
+    }
+    absl::ConsumePrefix(&line, "[");
+    line = absl::StripLeadingAsciiWhitespace(line);
+    if (line.empty() ||
+        (!absl::ascii_isalnum(static_cast<unsigned char>(line.front())) &&
+         !absl::StrContains("_-\"']", line.substr(0, 1)))) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "read ", path, ": [", absl::CHexEscape(line.substr(0, 64)),
+          ": not a table's header"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<RegistryHost>> ParseHosts(
     absl::string_view text, const std::string& path,
     const std::string& registry) {
+  RETURN_IF_ERROR(CheckText(text, path));
   const toml::parse_result parsed =
       toml::parse(std::string_view(text.data(), text.size()));
   if (!parsed) {

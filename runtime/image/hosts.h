@@ -25,7 +25,8 @@ struct RegistryHost {
 absl::StatusOr<std::vector<RegistryHost>> FindHosts(
     const std::string& hosts_dir, const std::string& registry);
 
-// The hosts that the text of a hosts.toml names; `path` is for messages.
+// The hosts that the text of a hosts.toml (ASCII) names; `path` is for
+// messages.
 absl::StatusOr<std::vector<RegistryHost>> ParseHosts(
     absl::string_view text, const std::string& path,
     const std::string& registry);

@@ -88,7 +88,9 @@ bool IsHost(absl::string_view text) {
   if (absl::ConsumePrefix(&text, "[")) {
     const size_t end = text.find(']');
     in6_addr address;
+    // A NUL would end the address for inet_pton() only.
     if (end == absl::string_view::npos ||
+        absl::StrContains(text, absl::string_view("\0", 1)) ||
         inet_pton(AF_INET6, std::string(text.substr(0, end)).c_str(),
                   &address) != 1) {
       return false;
@@ -150,6 +152,10 @@ absl::StatusOr<Reference> ParseReference(absl::string_view text) {
   }
   if (!IsHost(reference.registry) || !IsRepository(reference.repository)) {
     return Refuse(text, "not a repository's name");
+  }
+  // What is filled in counts: the whole name is recorded and read again.
+  if (reference.Name().size() > kMaxReference) {
+    return Refuse(text, "too long");
   }
   return reference;
 }

@@ -76,6 +76,12 @@ TEST(HostsTest, MalformedFilesAreRefusedWithFileAndKey) {
 
   const Row rows[] = {
       {"[host", "read hosts.toml: "},
+      // Found by fuzz_hosts.
+      {"s.s\xcf\x8c.", "read hosts.toml: has characters that are not ASCII"},
+      {"[{host.\" =x", "read hosts.toml: [{host.\\\" =x: not a table's"},
+      {"a = 1\n [[\t{x", "not a table's header"},
+      {"[[[x", "not a table's header"},
+      {"[\nx = 1", "not a table's header"},
       {"server = 5", "read hosts.toml: key server: of the wrong type"},
       {"server = \"ftp://x\"", "host ftp://x: not an http or https url"},
       {"server = \"x.example\"", "host x.example: not an http or https url"},

@@ -104,6 +104,11 @@ TEST(ReferenceTest, WhatIsNoNameIsRefused) {
 
 // A registry's name becomes a folder's below the directory of hosts.toml.
 TEST(ReferenceTest, RegistryIsAHostAndNothingElse) {
+  // Found by fuzz_reference.
+  EXPECT_FALSE(ParseReference(std::string(508, 'r') + ".s/x").ok());
+  EXPECT_FALSE(ParseReference(std::string(505, 'r') + ".s/x").ok());
+  EXPECT_TRUE(ParseReference(std::string(501, 'r') + ".s/x").ok());
+  EXPECT_FALSE(ParseReference(absl::string_view("[::0\0..]/geg", 12)).ok());
   for (const char* host :
        {"..",     ".",         "...",     ".a",      "a.",
         "a..b",   "-a.b",      "a-.b",    ":5000",   "a.b:",
