@@ -33,6 +33,7 @@ absl::Status ReportReady(ChildContext& context) {
 }
 
 absl::Status AwaitStart(ChildContext& context) {
+  RETURN_IF_ERROR(ReportReady(context));
   char byte = 0;
   // The end of the channel: the keeper is gone or removed the container.
   if (read(context.channel, &byte, 1) != 1) {
@@ -113,8 +114,8 @@ constexpr ChildStep kProcessSteps[] = {
 };
 
 constexpr ChildStep kReadySteps[] = {
-    // Create returns here; whatever can fail has failed by now.
-    {"report-ready", ReportReady},
+    // Reports that all is ready, and create returns; whatever can fail has
+    // failed by now.
     {"await-start", AwaitStart},
 };
 

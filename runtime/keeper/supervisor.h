@@ -44,6 +44,7 @@ class Supervisor {
                          v1::Reply& reply, std::vector<int>& reply_fds);
   absl::Status CreateContainer(const v1::ContainerPlan& plan, RequestFds& fds,
                                v1::Reply& reply);
+  absl::Status EndBeforeStart(Container& container);
   absl::Status StartContainer(const v1::StartContainer& call, v1::Reply& reply);
   absl::Status SignalContainer(const v1::SignalContainer& call);
   absl::Status Exec(const v1::ExecPlan& plan, RequestFds& fds,

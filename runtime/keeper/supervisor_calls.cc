@@ -115,9 +115,26 @@ absl::Status Supervisor::CreateContainer(const v1::ContainerPlan& plan,
   return Watch(container);
 }
 
+// Why an init ended before the byte that starts it: its last word, if it left
+// one.
+absl::Status Supervisor::EndBeforeStart(Container& container) {
+  ChildReport report;
+  const absl::Status status =
+      AwaitReport(container.channel.get(), *loop_, report, failed_,
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "start container: it ended with exit code ",
+                      container.exit_code, " before it was started")));
+  container.channel.reset();
+  return status;
+}
+
 absl::Status Supervisor::StartContainer(const v1::StartContainer& call,
                                         v1::Reply& reply) {
   ASSIGN_OR_RETURN(Container * container, Find(call.container_id()));
+  if (container->state == Container::State::kExited &&
+      container->channel.ok()) {
+    return EndBeforeStart(*container);
+  }
   if (container->state != Container::State::kCreated) {
     return absl::FailedPreconditionError("start container: not created");
   }

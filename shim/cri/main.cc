@@ -1,6 +1,7 @@
 // caissond: the daemon that speaks the CRI.
 
 #include <limits.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -70,6 +71,8 @@ int main(int argc, char** argv) {
     }
   }
   signal(SIGPIPE, SIG_IGN);
+  // An arena a thread would keep what a burst of calls took.
+  mallopt(M_ARENA_MAX, 2);
   const absl::Status status = Run(config_path);
   if (!status.ok()) {
     caisson::LogError(status.message());

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,8 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
   ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
   std::vector<std::string> steps = Steps("container");
   for (const std::string& step : Steps("init")) {
-    // After the report the call is over: these fail the start.
-    if (step != "await-start" && step != "load-seccomp") {
+    // The one after the report fails the start.
+    if (step != "load-seccomp") {
       steps.push_back(step);
     }
   }
@@ -84,6 +85,30 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
     EXPECT_EQ(AwaitExit(id), 0);
     ASSERT_TRUE(keeper_->RemoveContainer(id).ok());
   }
+}
+
+TEST_F(FaultTest, TheStepAfterTheReportFailsTheStartAndEndsTheContainer) {
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(keeper_->InjectFault("load-seccomp", EIO).ok());
+  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("c", {"true"})).ok());
+  const absl::Status started = keeper_->StartContainer("c").status();
+  EXPECT_THAT(std::string(started.message()),
+              HasSubstr("load-seccomp: injected fault"));
+  EXPECT_NE(AwaitExit("c"), 0);
+  EXPECT_THAT(ProcessesLeft(), IsEmpty());
+  EXPECT_TRUE(keeper_->RemoveContainer("c").ok());
+  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("d", {"true"})).ok());
+  ASSERT_TRUE(keeper_->StartContainer("d").ok());
+  EXPECT_EQ(AwaitExit("d"), 0);
+}
+
+TEST_F(FaultTest, AContainerThatEndsBeforeItsStartSaysSo) {
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("c", {"true"})).ok());
+  ASSERT_TRUE(keeper_->SignalContainer("c", SIGKILL).ok());
+  EXPECT_EQ(AwaitExit("c"), 137);
+  EXPECT_THAT(std::string(keeper_->StartContainer("c").status().message()),
+              HasSubstr("it ended with exit code 137 before it was started"));
 }
 
 TEST_F(FaultTest, AFailedExecStepLeavesNothingAndTheRetrySucceeds) {
