@@ -125,6 +125,8 @@ function(caisson_proto name file)
   target_include_directories(${name} SYSTEM PUBLIC ${out})
   target_link_libraries(${name} PUBLIC caisson_sanitizer)
   if(A_GRPC)
-    target_link_libraries(${name} PUBLIC gRPC::grpc++ protobuf::libprotobuf)
+    # Sockets of this machine alone: without TLS, 2 MB less in memory.
+    target_link_libraries(${name} PUBLIC gRPC::grpc++_unsecure
+      protobuf::libprotobuf)
   endif()
 endfunction()
