@@ -11,7 +11,7 @@
 #
 # Images of registry.k8s.io, gcr.io, k8s.gcr.io and docker.io come from the
 # registry named by CAISSON_TEST_REGISTRY (host:port), else from a fresh one
-# that hack/make_images.sh fills.
+# that hack/make_images.sh fills.  CAISSON_CGROUP_DRIVER: cgroupfs or systemd.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${CAISSON_BIN:-$here/../build/dev/bin}
@@ -138,6 +138,7 @@ slots = 256
 [cgroup]
 parent = "$group"
 keepers = "$group.keepers"
+driver = "${CAISSON_CGROUP_DRIVER:-auto}"
 EOF
 [[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
 

@@ -125,6 +125,11 @@ struct ChildReport {
 absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
                          std::string& failed, const absl::Status& ended);
 
+// What a failed table leaves: waits for the end of `stage`, then kills and
+// reaps the init that it made, also one that nobody has heard of yet
+// (`channel`: where it is reported, or -1).
+void EndChildren(UniqueFd& stage, int channel, UniqueFd& init);
+
 // Kills and reaps; nothing for a pidfd not ok().
 void KillAndReap(UniqueFd& pidfd);
 

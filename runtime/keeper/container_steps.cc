@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -199,6 +200,26 @@ void KillAndReap(UniqueFd& pidfd) {
   pidfd.reset();
 }
 
+void EndChildren(UniqueFd& stage, int channel, UniqueFd& init) {
+  if (stage.ok()) {
+    // Not killed: it may have made the init and not said so yet.
+    [[maybe_unused]] const absl::Status ended =
+        kernel::Reap(stage.get(), true).status();
+    stage.reset();
+  }
+  pollfd readable = {channel, POLLIN, 0};
+  while (!init.ok() && channel >= 0 && poll(&readable, 1, 0) > 0) {
+    absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
+    if (!received.ok()) {
+      break;
+    }
+    if (received->message.init_pid() != 0 && received->fds.size() == 1) {
+      init = std::move(received->fds[0]);
+    }
+  }
+  KillAndReap(init);
+}
+
 absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
                          std::string& failed, const absl::Status& ended) {
   for (;;) {
@@ -237,10 +258,11 @@ absl::Status CreateContainer(CreateContext& context) {
   if (status.ok()) {
     return status;
   }
-  KillAndReap(context.stage);
-  if (context.container != nullptr) {
-    KillAndReap(context.container->pidfd);
-  }
+  UniqueFd none;
+  Container* const container = context.container.get();
+  EndChildren(context.stage,
+              container == nullptr ? -1 : container->channel.get(),
+              container == nullptr ? none : container->pidfd);
   return status;
 }
 

@@ -136,10 +136,9 @@ absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
                       failed, {},  {},  {},        {},   {}};
   absl::Status status = RunSteps<ExecContext>(kExecTable, context);
   if (!status.ok()) {
-    KillAndReap(context.stage);
-    if (context.exec != nullptr) {
-      KillAndReap(context.exec->pidfd);
-    }
+    UniqueFd none;
+    EndChildren(context.stage, context.channel.get(),
+                context.exec == nullptr ? none : context.exec->pidfd);
     return status;
   }
   return std::move(context.exec);

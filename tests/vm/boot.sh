@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Boots a virtual machine with this checkout's programs and tests in it, runs a
+# command there as root in the checkout's path, and returns its exit code:
+#
+#   tests/vm/boot.sh floor|newest CMD...
+#
+# Software emulation of two processors, cgroup v2, systemd, no network.  The
+# disks are not changed.  CAISSON_VM_TIMEOUT: seconds (default 1800).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+kernel=${1:?usage: boot.sh floor|newest CMD...}
+shift
+command=$(printf '%q ' "$@")
+vm=build/vm
+work=$(mktemp -d /var/tmp/caisson-vm.XXXXXX)
+trap 'rm -rf --one-file-system "$work"' EXIT
+
+# What the command may need of this checkout.
+fill() { # fill DIR
+  local file
+  mkdir -p "$1/repo/build/dev/bin" "$1/repo/build/dev/tests"
+  cp -a hack tests "$1/repo/"
+  for file in build/dev/bin/* build/dev/tests/*; do
+    [[ -f $file && -x $file ]] || continue
+    strip -g -o "$1/repo/$file" "$file"
+  done
+  for file in build/tools build/images; do
+    [[ ! -d $file ]] || cp -a --parents "$file" "$1/repo/"
+  done
+  rm -f "$1"/repo/build/images/big*
+  cat >"$1/vm-main.sh" <<MAIN
+mkdir -p "$PWD"
+mount --bind /work-disk/repo "$PWD"
+cd "$PWD"
+ip link set lo up
+mount -t tmpfs -o size=3g tmp /tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export CAISSON_IN_VM=1 CAISSON_BIN=$PWD/build/dev/bin
+export CRICTL=$PWD/build/tools/crictl
+$command
+echo "vm: exit code \$?"
+MAIN
+}
+
+mkdir "$work/disk"
+fill "$work/disk"
+mkfs.ext4 -q -O ^has_journal -d "$work/disk" "$work/work.ext4" 4G
+rm -rf "$work/disk"
+
+timeout --foreground "${CAISSON_VM_TIMEOUT:-1800}" qemu-system-x86_64 \
+  -accel tcg,thread=multi -smp 2 -m 6144 -cpu "${CAISSON_VM_CPU:-max}" -nographic -no-reboot \
+  -nic none -kernel "$vm/$kernel.kernel" -initrd "$vm/$kernel.initrd" \
+  -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0" \
+  -drive "file=$vm/root.ext4,if=virtio,format=raw,snapshot=on" \
+  -drive "file=$work/work.ext4,if=virtio,format=raw,snapshot=on" \
+  </dev/null | tr -d '\r' | tee "$work/out"
+code=$(sed -n 's/.*vm: exit code //p' "$work/out" | tail -1)
+[[ -n $code ]] || { echo "vm: it ended without an answer" >&2; exit 1; }
+exit "$code"
