@@ -10,7 +10,7 @@ packages=(
   libcli11-dev libcurl4-openssl-dev libgmock-dev libgrpc++-dev libgtest-dev
   libisal-dev libprotobuf-dev libseccomp-dev libspdlog-dev libsqlite3-dev
   libssl-dev libsystemd-dev libtomlplusplus-dev libzstd-dev
-  nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
+  nettle-dev nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
   # Run.
   containernetworking-plugins erofs-utils iproute2 iptables mount util-linux
   # Test.

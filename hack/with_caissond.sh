@@ -35,7 +35,8 @@ bridge=cb$run
 # A subnet of this run: 10.128.0.0/9 in pieces of 1024 addresses.
 piece=$((run % 8192))
 subnet=10.$((128 + piece / 64)).$((piece % 64 * 4)).0/22
-group=caisson-run-$run
+# Without hyphens, which make a slice another's child.
+group=caissonrun$run
 daemon=
 
 layout_dirs() { ls -d /sys/fs/cgroup/*/ /sys/fs/cgroup/ 2>/dev/null; }
@@ -78,6 +79,8 @@ clean_up() {
   fi
   kill_group "$group"
   kill_group "$group.keepers"
+  [[ ${CAISSON_CGROUP_DRIVER:-} != systemd ]] ||
+    systemctl stop "$group.slice" 2>/dev/null
   remove_group "$group"
   remove_group "$group.keepers"
   [[ -z ${CAISSON_TEST_REGISTRY_OWN:-} ]] || "$here/registry.sh" stop "$dir/registry"

@@ -184,6 +184,10 @@ absl::StatusOr<std::vector<UniqueFd>> Cgroup::OpenTasks() const {
   return fds;
 }
 
+absl::Status Cgroup::Enter(int pid) const {
+  return WriteText(unified_path() + "/cgroup.procs", absl::StrCat(pid));
+}
+
 absl::StatusOr<Cgroup> Cgroup::CreateUnifiedChild(
     const std::string& name) const {
   RETURN_IF_ERROR(CheckName(name));

@@ -75,6 +75,10 @@ class Cgroup {
   absl::StatusOr<UniqueFd> OpenUnified() const;
   absl::StatusOr<std::vector<UniqueFd>> OpenTasks() const;
 
+  // Moves a process into the v2 one.  Slow on a busy machine (10 ms): whoever
+  // can is born there.
+  absl::Status Enter(int pid) const;
+
   // A child in the v2 hierarchy only: for one exec, killed as a whole.
   absl::StatusOr<Cgroup> CreateUnifiedChild(const std::string& name) const;
 

@@ -2,4 +2,4 @@
 caisson_library(runtime_layer
   SOURCES erofs_writer.cc inflate.cc layer_convert.cc layer_tree.cc sha256.cc
   USES runtime_base PkgConfig::ISAL PkgConfig::ZSTD PkgConfig::ARCHIVE
-       PkgConfig::CRYPTO)
+       PkgConfig::NETTLE)

@@ -1,6 +1,6 @@
 #include "runtime/image/sha256.h"
 
-#include <openssl/evp.h>
+#include <cstdint>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -12,31 +12,23 @@ namespace {
 constexpr char kPrefix[] = "sha256:";
 constexpr size_t kHexDigits = 64;
 
-EVP_MD_CTX* Context(void* context) {
-  return static_cast<EVP_MD_CTX*>(context);
-}
-
 }  // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  EVP_DigestInit_ex(Context(context_), EVP_sha256(), nullptr);
-}
-
-Sha256::~Sha256() {
-  EVP_MD_CTX_free(Context(context_));
+Sha256::Sha256() {
+  sha256_init(&context_);
 }
 
 void Sha256::Update(absl::string_view bytes) {
-  EVP_DigestUpdate(Context(context_), bytes.data(), bytes.size());
+  sha256_update(&context_, bytes.size(),
+                reinterpret_cast<const uint8_t*>(bytes.data()));
 }
 
 std::string Sha256::Digest() {
-  unsigned char hash[EVP_MAX_MD_SIZE];
-  unsigned int length = 0;
-  EVP_DigestFinal_ex(Context(context_), hash, &length);
+  uint8_t hash[SHA256_DIGEST_SIZE];
+  sha256_digest(&context_, sizeof(hash), hash);
   return absl::StrCat(kPrefix,
                       absl::BytesToHexString(absl::string_view(
-                          reinterpret_cast<const char*>(hash), length)));
+                          reinterpret_cast<const char*>(hash), sizeof(hash))));
 }
 
 std::string Sha256Digest(absl::string_view bytes) {

@@ -31,8 +31,9 @@ struct WithFds {
 class KeeperFactory {
  public:
   struct Options {
-    std::string binary;          // path of caisson-keeper
-    std::string keepers_cgroup;  // unified-hierarchy directory, exists
+    std::string binary;  // path of caisson-keeper
+    // Directory in the unified hierarchy; empty: the daemon's own.
+    std::string keepers_cgroup;
     std::vector<std::string> keepers_tasks;  // v1 `tasks` files to enter
     bool allow_faults = false;               // accept InjectFault (tests)
   };

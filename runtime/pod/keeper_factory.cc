@@ -142,10 +142,12 @@ absl::Status ForkServer::Launch() {
   struct Launch launch;
   ASSIGN_OR_RETURN(launch.program, SealedCopy(options_.binary));
   launch.null.reset(open("/dev/null", O_RDWR | O_CLOEXEC));
-  launch.cgroup.reset(open(options_.keepers_cgroup.c_str(),
-                           O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!launch.cgroup.ok()) {
-    return ErrnoError("open", options_.keepers_cgroup);
+  if (!options_.keepers_cgroup.empty()) {
+    launch.cgroup.reset(open(options_.keepers_cgroup.c_str(),
+                             O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!launch.cgroup.ok()) {
+      return ErrnoError("open", options_.keepers_cgroup);
+    }
   }
   for (const std::string& path : options_.keepers_tasks) {
     launch.tasks.emplace_back(open(path.c_str(), O_WRONLY | O_CLOEXEC));

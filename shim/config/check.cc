@@ -83,10 +83,10 @@ absl::Status CheckCgroup(absl::string_view value) {
 }
 
 absl::Status CheckCgroupDriver(absl::string_view value) {
-  if (value == "auto" || value == "cgroupfs") {
+  if (value == "auto" || value == "cgroupfs" || value == "systemd") {
     return absl::OkStatus();
   }
-  return Must("be auto or cgroupfs");
+  return Must("be auto, cgroupfs or systemd");
 }
 
 absl::Status CheckHandlerName(absl::string_view value) {

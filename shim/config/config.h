@@ -67,7 +67,10 @@ struct Config {
   struct Cgroup {
     std::string parent = "caisson";  // for pods without a cgroup_parent
     std::string keepers = "caisson.keepers";
-    std::string driver = "auto";  // auto, cgroupfs (systemd: issue B)
+    // auto, cgroupfs or systemd; no longer auto once the daemon runs.
+    std::string driver = "auto";
+
+    bool UsesSystemd() const { return driver == "systemd"; }
 
     bool operator==(const Cgroup&) const = default;
   } cgroup;

@@ -62,11 +62,11 @@ absl::Status Runtime::UpdateContainer(
 }
 
 absl::Status Runtime::LimitPod(Sandbox& pod) {
+  const v1::LinuxPodSandboxConfig& config = pod.config.linux();
   // Another's parent cgroup is limited by whoever made it.
-  if (!pod.record.owns_cgroup()) {
+  if (!config.cgroup_parent().empty()) {
     return absl::OkStatus();
   }
-  const v1::LinuxPodSandboxConfig& config = pod.config.linux();
   ASSIGN_OR_RETURN(
       const cgroup::Limits limits,
       plan::PlanLimits(plan::Sum(config.resources(), config.overhead()),

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup/systemd.h"
 #include "shim/cri/image_service.h"
 #include "shim/cri/runtime_service.h"
 
@@ -75,11 +76,14 @@ absl::Status MakeDirectories(const config::Config& config) {
 absl::StatusOr<std::unique_ptr<pod::KeeperFactory>> StartKeepers(
     const config::Config& config, const cgroup::Layout& layout,
     const std::string& program) {
-  ASSIGN_OR_RETURN(const cgroup::Cgroup group,
-                   cgroup::Cgroup::Create(layout, config.cgroup.keepers));
   pod::KeeperFactory::Options options;
   options.binary = program;
-  options.keepers_cgroup = group.unified_path();
+  // Under systemd each keeper goes to its pod's scope.
+  if (!config.cgroup.UsesSystemd()) {
+    ASSIGN_OR_RETURN(const cgroup::Cgroup group,
+                     cgroup::Cgroup::Create(layout, config.cgroup.keepers));
+    options.keepers_cgroup = group.unified_path();
+  }
   options.allow_faults = config.allow_faults;
   return pod::KeeperFactory::Start(options);
 }
@@ -95,6 +99,17 @@ identity::IdPool PoolOf(const config::Config& config) {
                             ": the configured one is used"));
   }
   return {config.identity.first, config.identity.slots};
+}
+
+// The driver that "auto" means here.
+absl::StatusOr<std::string> ChooseDriver(const std::string& configured,
+                                         const cgroup::Layout& layout) {
+  const bool can = layout.is_v2() && cgroup::SystemdRuns();
+  if (configured == "systemd" && !can) {
+    return absl::FailedPreconditionError(
+        "use cgroup.driver systemd: it needs cgroup v2 and a running systemd");
+  }
+  return can && configured != "cgroupfs" ? "systemd" : "cgroupfs";
 }
 
 // A socket left by a daemon that is gone is removed; one that answers is
@@ -130,6 +145,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   parts.config = config;
   ASSIGN_OR_RETURN(parts.layout,
                    cgroup::DetectLayout(config.state + "/cgroup2"));
+  ASSIGN_OR_RETURN(parts.config.cgroup.driver,
+                   ChooseDriver(config.cgroup.driver, parts.layout));
   parts.pool = PoolOf(config);
   ASSIGN_OR_RETURN(parts.store, store::Store::Open(config.root + "/pods.db"));
   image::ImageStore::Options images;

@@ -58,6 +58,24 @@ std::string ReadHostFile(const char* path) {
   return text.str();
 }
 
+// Under systemd the scope's own cgroup is systemd's to set; "pod" below it is
+// ours, and beside it is the keeper's.
+void ChooseCgroup(const plan::PodDecision& decision, const std::string& parent,
+                  state::v1::PodRecord& record) {
+  if (!decision.slice.empty()) {
+    record.set_scope(absl::StrCat("caisson-", record.id(), ".scope"));
+    record.set_cgroup(absl::StrCat(decision.cgroup_parent,
+                                   decision.cgroup_parent.empty() ? "" : "/",
+                                   record.scope(), "/pod"));
+    record.set_owns_cgroup(true);
+    return;
+  }
+  record.set_owns_cgroup(decision.cgroup_parent.empty());
+  record.set_cgroup(decision.cgroup_parent.empty()
+                        ? absl::StrCat(parent, "/", record.id())
+                        : decision.cgroup_parent);
+}
+
 absl::Status MakeDirectory(const std::string& path, mode_t mode) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
     return ErrnoError("create directory", path);
@@ -157,6 +175,8 @@ absl::Status Runtime::StartKeeper(plan::PodDecision decision,
     pod->keeper = keeper;
   }
   rollback.Add("keeper", [this, pod] { return EndKeeper(*pod); });
+  RETURN_IF_ERROR(PlaceKeeper(decision.slice, *pod));
+  RETURN_IF_ERROR(LimitPod(*pod));
   pod::WithFds<keeper::v1::PodPlan> plan;
   plan.message = std::move(decision.plan);
   plan.message.set_pod_id(pod->id);
@@ -215,11 +235,7 @@ absl::StatusOr<std::string> Runtime::RunPod(
   record.set_created_at(NowNanos());
   record.set_keeper_socket(KeeperSocket(pod->id));
   record.set_boot_id(BootId());
-  record.set_owns_cgroup(decision.cgroup_parent.empty());
-  record.set_cgroup(
-      decision.cgroup_parent.empty()
-          ? absl::StrCat(parts_.config.cgroup.parent, "/", pod->id)
-          : decision.cgroup_parent);
+  ChooseCgroup(decision, parts_.config.cgroup.parent, record);
   const std::lock_guard<std::mutex> operation(pod->operation);
   RETURN_IF_ERROR(Annotate(LeaseIds(decision, *pod), "run pod sandbox"));
   Rollback rollback;
@@ -229,9 +245,6 @@ absl::StatusOr<std::string> Runtime::RunPod(
                [this, pod] { return RemoveTree(PodDirectory(pod->id)); });
   rollback.Add("cgroup", [this, pod] { return RemovePodCgroup(*pod); });
   absl::Status status = MakePodFiles(decision, *pod);
-  if (status.ok()) {
-    status = LimitPod(*pod);
-  }
   if (status.ok()) {
     status = StartKeeper(std::move(decision), pod, rollback);
   }

@@ -155,6 +155,9 @@ class Runtime {
 
   // container_update.cc: makes the pod's cgroup with its limits, if it is ours.
   absl::Status LimitPod(Sandbox& pod);
+  // Under systemd: makes the pod's scope in `slice`, with its keeper in it.
+  // The scope goes with the keeper, after all others of the pod.
+  absl::Status PlaceKeeper(const std::string& slice, const Sandbox& pod);
 
   // exec_sync.cc: the id of the new exec whose end `wait` hears of.
   std::string AddExec(std::shared_ptr<ExecWait> wait);

@@ -38,7 +38,8 @@ grpc::Status RuntimeService::Status(ServerContext*, const v1::StatusRequest*,
 grpc::Status RuntimeService::RuntimeConfig(
     ServerContext*, const v1::RuntimeConfigRequest*,
     v1::RuntimeConfigResponse* response) {
-  response->mutable_linux()->set_cgroup_driver(v1::CGROUPFS);
+  response->mutable_linux()->set_cgroup_driver(
+      runtime_.config().cgroup.UsesSystemd() ? v1::SYSTEMD : v1::CGROUPFS);
   return grpc::Status::OK;
 }
 

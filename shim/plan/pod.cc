@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup/systemd.h"
 #include "shim/plan/check.h"
 
 namespace caisson::plan {
@@ -200,20 +201,40 @@ absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
   return absl::OkStatus();
 }
 
-absl::Status CheckCgroupParent(const std::string& parent,
-                               PodDecision& decision) {
+constexpr char kCgroupParent[] = "config.linux.cgroup_parent";
+
+absl::Status PlanSlice(const std::string& parent, const config::Config& config,
+                       PodDecision& decision) {
+  const std::string fallback =
+      absl::StrCat(absl::StripSuffix(config.cgroup.parent, ".slice"), ".slice");
+  const std::string& slice = parent.empty() ? fallback : parent;
+  absl::StatusOr<std::string> path = cgroup::ExpandSlice(slice);
+  if (!path.ok() && !parent.empty()) {
+    return Refuse(kCgroupParent, parent, path.status().message());
+  }
+  RETURN_IF_ERROR(Annotate(path.status(), "cgroup.parent"));
+  decision.cgroup_parent = *std::move(path);
+  decision.slice = slice.substr(slice.rfind('/') + 1);
+  return absl::OkStatus();
+}
+
+absl::Status PlanCgroupParent(const std::string& parent,
+                              const config::Config& config,
+                              PodDecision& decision) {
+  RETURN_IF_ERROR(CheckText(kCgroupParent, parent, 4095, true));
+  if (config.cgroup.UsesSystemd()) {
+    return PlanSlice(parent, config, decision);
+  }
   if (parent.empty()) {
     return absl::OkStatus();
   }
-  const std::string field = "config.linux.cgroup_parent";
-  RETURN_IF_ERROR(CheckText(field, parent, 4095, true));
   if (absl::EndsWith(parent, ".slice")) {
-    return Refuse(field, parent,
+    return Refuse(kCgroupParent, parent,
                   "is a systemd slice; the cgroup driver here is cgroupfs");
   }
   for (absl::string_view part : absl::StrSplit(parent, '/')) {
     if (part == ".." || part == ".") {
-      return Refuse(field, parent, "leaves its parent");
+      return Refuse(kCgroupParent, parent, "leaves its parent");
     }
   }
   const std::vector<std::string> parts =
@@ -296,7 +317,8 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
   RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));
   RETURN_IF_ERROR(ChooseNamespaces(pod, decision));
   RETURN_IF_ERROR(AddSysctls(pod.linux(), decision));
-  RETURN_IF_ERROR(CheckCgroupParent(pod.linux().cgroup_parent(), decision));
+  RETURN_IF_ERROR(
+      PlanCgroupParent(pod.linux().cgroup_parent(), config, decision));
   RETURN_IF_ERROR(AddPorts(pod, decision));
   RETURN_IF_ERROR(WriteResolvConf(pod.dns_config(), decision));
   decision.plan.set_shm_bytes(config.limits.shm_bytes);

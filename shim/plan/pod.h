@@ -27,8 +27,10 @@ struct PodDecision {
   // Ids of 65536 and up that the configuration names: to be mapped one by
   // one.
   std::vector<uint32_t> extra_ids;
-  // Relative path; empty: none asked for.
+  // Relative path; empty: none asked for.  With the systemd driver always that
+  // of a slice, whose name is `slice`.
   std::string cgroup_parent;
+  std::string slice;
   std::vector<network::PortMapping> ports;
   // Text of /etc/resolv.conf; empty: the host's.
   std::string resolv_conf;

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "runtime/cgroup/systemd.h"
+
 namespace caisson::cgroup {
 namespace {
 
@@ -24,6 +26,19 @@ TEST(WeightOfSharesTest, FollowsTheQuadraticFormula) {
     const uint64_t weight = WeightOfShares(shares);
     ASSERT_GE(weight, last) << shares;
     last = weight;
+  }
+}
+
+TEST(ExpandSliceTest, NamesTheParents) {
+  EXPECT_EQ(*ExpandSlice("a.slice"), "a.slice");
+  EXPECT_EQ(*ExpandSlice("kubepods-burstable-pod1_2.slice"),
+            "kubepods.slice/kubepods-burstable.slice/"
+            "kubepods-burstable-pod1_2.slice");
+  EXPECT_EQ(*ExpandSlice("/a.slice/a-b.slice"), "a.slice/a-b.slice");
+  EXPECT_EQ(*ExpandSlice("-.slice"), "");
+  for (const char* wrong : {"", "a", "a.scope", ".slice", "a--b.slice",
+                            "-a.slice", "a-.slice", "a.slice/"}) {
+    EXPECT_FALSE(ExpandSlice(wrong).ok()) << wrong;
   }
 }
 

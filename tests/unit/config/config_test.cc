@@ -134,8 +134,8 @@ TEST_F(ConfigTest, StringsAreChecked) {
       HasSubstr("shorter"));
   EXPECT_THAT(ErrorOf("log_level = \"loud\""), HasSubstr("must be debug"));
   EXPECT_THAT(ErrorOf("cgroup.parent = \"../x\""), HasSubstr("relative"));
-  EXPECT_THAT(ErrorOf("cgroup.driver = \"systemd\""),
-              HasSubstr("auto or cgroupfs"));
+  EXPECT_THAT(ErrorOf("cgroup.driver = \"runc\""),
+              HasSubstr("auto, cgroupfs or systemd"));
   EXPECT_THAT(ErrorOf("identity.subid_name = \"a:b\""), HasSubstr("subuid"));
   EXPECT_THAT(ErrorOf("[handlers.Big]\n"), HasSubstr("lower-case"));
   EXPECT_THAT(ErrorOf("[handlers.a]\nuser_namespace = \"never\"\n"),
