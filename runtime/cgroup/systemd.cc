@@ -22,11 +22,13 @@ constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 constexpr char kNoSuchUnit[] = "org.freedesktop.systemd1.NoSuchUnit";
 
 using Bus = std::unique_ptr<sd_bus, decltype(&sd_bus_flush_close_unref)>;
-using Message = std::unique_ptr<sd_bus_message, decltype(&sd_bus_message_unref)>;
+using Message =
+    std::unique_ptr<sd_bus_message, decltype(&sd_bus_message_unref)>;
 
 // A call's error as the bus gave it.
 struct Error {
   sd_bus_error it = SD_BUS_ERROR_NULL;
+
   ~Error() { sd_bus_error_free(&it); }
 
   absl::Status ToStatus(absl::string_view what, int result) const {
@@ -166,7 +168,9 @@ absl::Status TryStart(const Scope& scope, absl::Duration timeout) {
 
 }  // namespace
 
-bool SystemdRuns() { return sd_booted() > 0; }
+bool SystemdRuns() {
+  return sd_booted() > 0;
+}
 
 absl::StatusOr<std::string> ExpandSlice(absl::string_view slice) {
   const absl::string_view name = slice.substr(slice.rfind('/') + 1);

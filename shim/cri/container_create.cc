@@ -174,6 +174,7 @@ absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
   ASSIGN_OR_RETURN(
       const cgroup::Cgroup group,
       MakeCgroup(parts_.layout, it.record.cgroup(), decision.limits, rollback));
+  RETURN_IF_ERROR(GuardDevices(plan.message, group));
   RETURN_IF_ERROR(AttachCgroup(group, group, plan));
   if (!decision.log_path.empty()) {
     ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
+#include "runtime/cgroup/device_filter.h"
 #include "runtime/cgroup/systemd.h"
 #include "shim/cri/image_service.h"
 #include "shim/cri/runtime_service.h"
@@ -165,6 +166,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   cni.timeout = absl::Seconds(config.cni.timeout_seconds);
   parts.cni = network::Cni::Create(std::move(cni));
   parts.seccomp = seccomp::Compiler::Create();
+  ASSIGN_OR_RETURN(parts.device_filter,
+                   cgroup::LoadDeviceFilter(cgroup::StandardDeviceRules()));
   // In memory the layout has its last place now: cgroups point to it.
   auto runtime = std::make_unique<Runtime>(std::move(parts));
   RETURN_IF_ERROR(

@@ -41,6 +41,8 @@ class Runtime {
     std::unique_ptr<network::Cni> cni;
     std::unique_ptr<seccomp::Compiler> seccomp;
     std::unique_ptr<pod::KeeperFactory> keepers;
+    // Program of containers without devices of their own.
+    UniqueFd device_filter;
   };
 
   // Without keepers yet: cgroups point to the layout in here.
@@ -154,6 +156,10 @@ class Runtime {
   void FillStats(Container& container, v1::ContainerStats& stats);
 
   // container_update.cc: makes the pod's cgroup with its limits, if it is ours.
+  // container_devices.cc: lets `group` open its plan's devices and no other;
+  // InvalidArgument or NotFound for what is no device.
+  absl::Status GuardDevices(const keeper::v1::ContainerPlan& plan,
+                            const cgroup::Cgroup& group);
   absl::Status LimitPod(Sandbox& pod);
   // Under systemd: makes the pod's scope in `slice`, with its keeper in it.
   // The scope goes with the keeper, after all others of the pod.

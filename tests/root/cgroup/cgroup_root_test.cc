@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -5,11 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/device_filter.h"
 
 namespace caisson::cgroup {
 namespace {
@@ -185,6 +188,54 @@ TEST_F(CgroupRootTest, CreationIsQuick) {
       "create: %ld us\n",
       static_cast<long>(absl::ToInt64Microseconds(absl::Now() - start)));
   ASSERT_TRUE(cgroup.ok());
+}
+
+// What a process in `cgroup` sees of opening `path`: 0 or an errno.
+int OpenInside(const Cgroup& cgroup, const char* path, int flags) {
+  const std::string procs = cgroup.unified_path() + "/cgroup.procs";
+  const pid_t pid = fork();
+  if (pid == 0) {
+    std::ofstream(procs) << "0" << std::flush;
+    _exit(open(path, flags | O_CLOEXEC) < 0 ? errno : 0);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(CgroupRootTest, ADeviceFilterAllowsWhatItsRulesDo) {
+  absl::StatusOr<Cgroup> group = Cgroup::Create(layout_, root_);
+  ASSERT_TRUE(group.ok()) << group.status();
+  // Without one all is allowed: the control.
+  EXPECT_EQ(OpenInside(*group, "/dev/zero", O_RDWR), 0);
+  EXPECT_EQ(OpenInside(*group, "/dev/kmsg", O_RDONLY), 0);
+  std::vector<DeviceRule> rules;
+  rules.push_back({false, 1, 3, true, true, true});
+  rules.push_back({false, 1, 5, true, false, false});
+  absl::StatusOr<UniqueFd> program = LoadDeviceFilter(rules);
+  ASSERT_TRUE(program.ok()) << program.status();
+  const absl::Status attached = AttachDeviceFilter(*group, program->get());
+  ASSERT_TRUE(attached.ok()) << attached;
+  program->reset();
+  EXPECT_EQ(OpenInside(*group, "/dev/null", O_RDWR), 0);
+  EXPECT_EQ(OpenInside(*group, "/dev/zero", O_RDONLY), 0);
+  EXPECT_EQ(OpenInside(*group, "/dev/zero", O_WRONLY), EPERM);
+  EXPECT_EQ(OpenInside(*group, "/dev/zero", O_RDWR), EPERM);
+  EXPECT_EQ(OpenInside(*group, "/dev/full", O_RDONLY), EPERM);
+  EXPECT_EQ(OpenInside(*group, "/dev/kmsg", O_RDONLY), EPERM);
+}
+
+TEST_F(CgroupRootTest, TheStandardRulesAllowMakingButNotOpening) {
+  absl::StatusOr<Cgroup> group = Cgroup::Create(layout_, root_);
+  ASSERT_TRUE(group.ok()) << group.status();
+  absl::StatusOr<UniqueFd> program = LoadDeviceFilter(StandardDeviceRules());
+  ASSERT_TRUE(program.ok()) << program.status();
+  ASSERT_TRUE(AttachDeviceFilter(*group, program->get()).ok());
+  for (const char* path :
+       {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}) {
+    EXPECT_EQ(OpenInside(*group, path, O_RDWR), 0) << path;
+  }
+  EXPECT_EQ(OpenInside(*group, "/dev/kmsg", O_RDONLY), EPERM);
 }
 
 }  // namespace
