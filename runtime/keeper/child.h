@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,9 @@ struct ChildContext {
 
   // Filled by the steps.
   UniqueFd shared_memory;
+  // One a mount of the plan; of an image none, but its layers.
   std::vector<UniqueFd> sources;
+  std::map<int, std::vector<UniqueFd>> image_sources;
   std::vector<UniqueFd> layers;
   UniqueFd home;
   std::vector<rootfs::DeviceSource> devices;

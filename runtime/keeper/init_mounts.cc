@@ -26,10 +26,8 @@ absl::Status AttachAt(int mount, const std::string& name) {
   return Annotate(kernel::AttachMountAt(mount, AT_FDCWD, name.c_str()), name);
 }
 
-// The stage's copies share its tmpfs: a directory for the layer `index` is
-// made once.
-absl::StatusOr<std::string> AttachLayer(int layer, int index) {
-  std::string name = absl::StrCat(kStageLayer, index);
+// The stage's copies share its tmpfs: a directory is made once.
+absl::StatusOr<std::string> AttachAtNew(int layer, std::string name) {
   if (mkdir(name.c_str(), 0711) != 0 && errno != EEXIST) {
     return ErrnoError("create directory", name);
   }
@@ -37,14 +35,21 @@ absl::StatusOr<std::string> AttachLayer(int layer, int index) {
   return name;
 }
 
+absl::StatusOr<std::vector<UniqueFd>> TakeLayers(
+    const google::protobuf::RepeatedPtrField<std::string>& paths, int map) {
+  std::vector<UniqueFd> layers;
+  for (const std::string& path : paths) {
+    absl::StatusOr<UniqueFd> layer = rootfs::TakeLayer(path, map);
+    RETURN_IF_ERROR(Annotate(layer.status(), absl::StrCat("layer ", path)));
+    layers.push_back(std::move(layer).value());
+  }
+  return layers;
+}
+
 absl::Status TakeRoot(ChildContext& context) {
   const v1::ContainerPlan& plan = *context.plan;
-  for (const std::string& path : plan.layers()) {
-    absl::StatusOr<UniqueFd> layer =
-        rootfs::TakeLayer(path, context.pod.map_fd());
-    RETURN_IF_ERROR(Annotate(layer.status(), absl::StrCat("layer ", path)));
-    context.layers.push_back(std::move(layer).value());
-  }
+  ASSIGN_OR_RETURN(context.layers,
+                   TakeLayers(plan.layers(), context.pod.map_fd()));
   ASSIGN_OR_RETURN(
       context.home,
       kernel::CloneTree(AT_FDCWD, plan.home_directory().c_str(), false));
@@ -126,6 +131,55 @@ absl::Status MountQueues(int dev) {
   return MountAt(dev, "mqueue", std::move(mqueue), kHardened).status();
 }
 
+// The volume of number `index`, ready to be attached.  One of an image is put
+// together in the stage: an overlay is made of attached mounts only.
+absl::StatusOr<UniqueFd> VolumeSource(ChildContext& context, int index) {
+  const auto image = context.image_sources.find(index);
+  if (image == context.image_sources.end()) {
+    return std::move(context.sources[static_cast<size_t>(index)]);
+  }
+  if (chdir("/") != 0) {
+    return ErrnoError("enter", "stage");
+  }
+  const std::string stem = absl::StrCat(kStageVolume, index);
+  std::vector<std::string> names;
+  for (const UniqueFd& layer : image->second) {
+    ASSIGN_OR_RETURN(
+        std::string name,
+        AttachAtNew(layer.get(), absl::StrCat(stem, "-", names.size())));
+    names.push_back(std::move(name));
+  }
+  UniqueFd whole = std::move(image->second[0]);
+  if (names.size() > 1) {
+    ASSIGN_OR_RETURN(whole, rootfs::MountReadOnlyOverlay(names));
+    RETURN_IF_ERROR(AttachAtNew(whole.get(), stem).status());
+  }
+  const std::string& path = context.plan->mounts(index).sub_path();
+  ASSIGN_OR_RETURN(
+      const UniqueFd part,
+      kernel::OpenInRoot(whole.get(), path.empty() ? "." : path, O_PATH));
+  ASSIGN_OR_RETURN(UniqueFd clone, kernel::CloneTreeAt(part.get(), false));
+  kernel::MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_RDONLY | kHardened;
+  attributes.propagation = MS_PRIVATE;
+  RETURN_IF_ERROR(kernel::SetMountAttributes(clone.get(), attributes));
+  return clone;
+}
+
+absl::Status MountVolume(ChildContext& context, int index) {
+  const std::string& path = context.plan->mounts(index).target();
+  absl::StatusOr<UniqueFd> source = VolumeSource(context, index);
+  RETURN_IF_ERROR(Annotate(source.status(), path));
+  ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(source->get()));
+  absl::StatusOr<UniqueFd> target =
+      directory
+          ? kernel::MakeDirectoryInRoot(context.root.get(), path,
+                                        context.pod.root)
+          : kernel::MakeFileInRoot(context.root.get(), path, context.pod.root);
+  RETURN_IF_ERROR(Annotate(target.status(), path));
+  return Annotate(kernel::AttachMount(source->get(), target->get()), path);
+}
+
 }  // namespace
 
 absl::Status EnterHostMounts(ChildContext& context) {
@@ -153,6 +207,13 @@ absl::Status TakeSources(ChildContext& context) {
       context.sources.push_back(std::move(context.shared_memory));
       continue;
     }
+    if (mount.kind() == v1::Mount::IMAGE) {
+      ASSIGN_OR_RETURN(
+          context.image_sources[static_cast<int>(context.sources.size())],
+          TakeLayers(mount.layers(), pod.map_fd()));
+      context.sources.emplace_back();
+      continue;
+    }
     absl::StatusOr<UniqueFd> source =
         mount::TakeSource(mount, pod.shm_path(), pod.map_fd());
     RETURN_IF_ERROR(Annotate(source.status(), mount.target()));
@@ -170,7 +231,8 @@ absl::Status MountRoot(ChildContext& context) {
   for (const UniqueFd& layer : context.layers) {
     ASSIGN_OR_RETURN(
         std::string name,
-        AttachLayer(layer.get(), static_cast<int>(overlay.layers.size())));
+        AttachAtNew(layer.get(),
+                    absl::StrCat(kStageLayer, overlay.layers.size())));
     overlay.layers.push_back(std::move(name));
   }
   RETURN_IF_ERROR(AttachAt(context.home.get(), kStageHome));
@@ -191,19 +253,8 @@ absl::Status CreateDevices(ChildContext& context) {
 }
 
 absl::Status MountVolumes(ChildContext& context) {
-  const v1::ContainerPlan& plan = *context.plan;
-  for (int i = 0; i < plan.mounts_size(); ++i) {
-    const std::string& path = plan.mounts(i).target();
-    const UniqueFd source = std::move(context.sources[static_cast<size_t>(i)]);
-    ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(source.get()));
-    absl::StatusOr<UniqueFd> target =
-        directory ? kernel::MakeDirectoryInRoot(context.root.get(), path,
-                                                context.pod.root)
-                  : kernel::MakeFileInRoot(context.root.get(), path,
-                                           context.pod.root);
-    RETURN_IF_ERROR(Annotate(target.status(), path));
-    RETURN_IF_ERROR(
-        Annotate(kernel::AttachMount(source.get(), target->get()), path));
+  for (int i = 0; i < context.plan->mounts_size(); ++i) {
+    RETURN_IF_ERROR(MountVolume(context, i));
   }
   return absl::OkStatus();
 }

@@ -13,10 +13,11 @@
 namespace caisson::keeper {
 
 // Names below the root of the stage: the container's root, its home directory
-// and, with a number behind, the layers.
+// and, with a number behind, the layers and the volumes that are images.
 inline constexpr char kStageRoot[] = "root";
 inline constexpr char kStageHome[] = "home";
 inline constexpr char kStageLayer[] = "l";
+inline constexpr char kStageVolume[] = "v";
 
 // Makes the stage and takes hold of it.  Once, in a single-threaded process
 // that is in the host's mount namespace; its children inherit the hold.

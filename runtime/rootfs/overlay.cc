@@ -36,4 +36,14 @@ absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan) {
   return overlay.Mount(MOUNT_ATTR_NODEV);
 }
 
+absl::StatusOr<UniqueFd> MountReadOnlyOverlay(
+    const std::vector<std::string>& layers) {
+  ASSIGN_OR_RETURN(kernel::NewFilesystem overlay,
+                   kernel::NewFilesystem::Open("overlay"));
+  for (const std::string& layer : layers) {
+    RETURN_IF_ERROR(overlay.Set("lowerdir+", layer.c_str()));
+  }
+  return overlay.Mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+}
+
 }  // namespace caisson::rootfs

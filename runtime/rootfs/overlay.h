@@ -24,6 +24,10 @@ struct OverlayPlan {
 // after a crash.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);
 
+// The same without an upper: two or more `layers`, topmost first, read-only.
+absl::StatusOr<UniqueFd> MountReadOnlyOverlay(
+    const std::vector<std::string>& layers);
+
 // A detached clone of the sealed layer mounted at `path`: read-only, nodev,
 // private, and mapped through `user_namespace` unless that is -1.
 absl::StatusOr<UniqueFd> TakeLayer(const std::string& path, int user_namespace);

@@ -160,6 +160,7 @@ absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
                                 const plan::ContainerDecision& decision,
                                 Rollback& rollback,
                                 pod::WithFds<keeper::v1::ContainerPlan>& plan) {
+  RETURN_IF_ERROR(MountImageVolumes(plan.message));
   const std::string home = ContainerDirectory(it.id);
   ASSIGN_OR_RETURN(const uid_t owner, RootOf(pod.record));
   rollback.Add("root", [home] { return RemoveTree(home); });
@@ -193,13 +194,14 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
                    Decide(request, *pod, image));
   ContainerRecord& record = it->record;
   Describe(decision, image, pod->record, record);
+  RETURN_IF_ERROR(FindImageVolumes(decision.plan, record));
   // The intent first.
   RETURN_IF_ERROR(parts_.store->PutContainer(record));
   rollback.Add("record",
                [this, it] { return parts_.store->RemoveContainer(it->id); });
-  parts_.images->Hold(image.id);
-  rollback.Add("image", [this, id = image.id] {
-    parts_.images->Release(id);
+  HoldImages(record);
+  rollback.Add("image", [this, it] {
+    ReleaseImages(it->record);
     return absl::OkStatus();
   });
   pod::WithFds<keeper::v1::ContainerPlan> plan;

@@ -132,7 +132,7 @@ absl::Status Runtime::FreeContainer(Container& container) {
   }
   RETURN_IF_ERROR(RemoveTree(ContainerDirectory(container.id)));
   RETURN_IF_ERROR(parts_.store->RemoveContainer(container.id));
-  parts_.images->Release(container.record.image_id());
+  ReleaseImages(container.record);
   return absl::OkStatus();
 }
 

@@ -113,7 +113,7 @@ void Runtime::RecoverContainer(ContainerRecord record) {
   container->id = record.id();
   container->pod_id = record.pod_id();
   container->config.ParseFromString(record.config());
-  parts_.images->Hold(record.image_id());
+  HoldImages(record);
   container->record = std::move(record);
   const std::lock_guard<std::mutex> lock(mutex_);
   containers_[container->id] = container;

@@ -156,6 +156,15 @@ class Runtime {
   void FillStats(Container& container, v1::ContainerStats& stats);
 
   // container_update.cc: makes the pod's cgroup with its limits, if it is ours.
+  // container_images.cc: volumes that are images.  Puts ids in the place of
+  // names and notes them in the record; NotFound for one that isn't here.
+  absl::Status FindImageVolumes(keeper::v1::ContainerPlan& plan,
+                                state::v1::ContainerRecord& record);
+  // Mounts their layers on the host and tells the plan where.
+  absl::Status MountImageVolumes(keeper::v1::ContainerPlan& plan);
+  // The container's own image and those: none is removed while it is held.
+  void HoldImages(const state::v1::ContainerRecord& record);
+  void ReleaseImages(const state::v1::ContainerRecord& record);
   // container_devices.cc: lets `group` open its plan's devices and no other;
   // InvalidArgument or NotFound for what is no device.
   absl::Status GuardDevices(const keeper::v1::ContainerPlan& plan,

@@ -74,15 +74,72 @@ absl::Status SetReadOnly(const cri::Mount& from, const std::string& field,
   return absl::OkStatus();
 }
 
+// An image as a volume: always read-only, and nothing in it is run.
+absl::StatusOr<Mount> ReadImageMount(const cri::Mount& from,
+                                     const std::string& field) {
+  if (!from.host_path().empty()) {
+    return Refuse(field + ".host_path", from.host_path(),
+                  "stands beside an image");
+  }
+  if (from.propagation() != cri::PROPAGATION_PRIVATE) {
+    return Refuse(field + ".propagation", absl::StrCat(from.propagation()),
+                  "is nothing for an image");
+  }
+  Mount mount;
+  mount.set_kind(Mount::IMAGE);
+  mount.set_source(from.image().image());
+  mount.set_target(Clean(from.container_path()));
+  RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
+  const std::string& sub_path = from.image_sub_path();
+  RETURN_IF_ERROR(CheckText(field + ".image_sub_path", sub_path, 4095, true));
+  for (absl::string_view part : absl::StrSplit(sub_path, '/')) {
+    if (part == ".." || absl::StartsWith(sub_path, "/")) {
+      return Refuse(field + ".image_sub_path", sub_path,
+                    "is not a path inside of the image");
+    }
+  }
+  mount.set_sub_path(sub_path);
+  return mount;
+}
+
+bool SameMap(const google::protobuf::RepeatedPtrField<cri::IDMapping>& a,
+             const google::protobuf::RepeatedPtrField<cri::IDMapping>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const cri::IDMapping& x, const cri::IDMapping& y) {
+                      return x.host_id() == y.host_id() &&
+                             x.container_id() == y.container_id() &&
+                             x.length() == y.length();
+                    });
+}
+
+// A volume is seen through its pod's map; there is no other.
+absl::Status CheckMaps(const cri::Mount& from, const std::string& field,
+                       const ContainerInputs& inputs) {
+  if (from.uidmappings().empty() && from.gidmappings().empty()) {
+    return absl::OkStatus();
+  }
+  const cri::UserNamespace& users = inputs.pod_config.linux()
+                                        .security_context()
+                                        .namespace_options()
+                                        .userns_options();
+  if (!SameMap(from.uidmappings(), users.uids()) ||
+      !SameMap(from.gidmappings(), users.gids())) {
+    return Refuse(field + ".uidMappings",
+                  absl::StrCat(from.uidmappings_size(), " extents"),
+                  "differ from those of the pod");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
                                 const ContainerInputs& inputs) {
   const std::string field = absl::StrCat("config.mounts[", index, "]");
-  if (from.has_image() && !from.image().image().empty()) {
-    return absl::UnimplementedError(
-        absl::StrCat("check ", field, ".image: image volumes are not built"));
-  }
   RETURN_IF_ERROR(
       CheckPlainPath(field + ".container_path", from.container_path()));
+  if (from.has_image() && !from.image().image().empty()) {
+    return ReadImageMount(from, field);
+  }
+  RETURN_IF_ERROR(CheckMaps(from, field, inputs));
   RETURN_IF_ERROR(CheckPlainPath(field + ".host_path", from.host_path()));
   Mount mount;
   mount.set_kind(Mount::BIND);

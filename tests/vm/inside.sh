@@ -32,6 +32,18 @@ with_daemon() { # with_daemon NAME CMD...
   verdict "$name" $? "$work/$name.log"
 }
 
+start_registry() {
+  [[ -z ${CAISSON_TEST_REGISTRY:-} ]] || return
+  CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
+  export CAISSON_TEST_REGISTRY
+  hack/make_images.sh "$CAISSON_TEST_REGISTRY" >/dev/null
+}
+
+# As in hack/test.sh.
+skip='Streaming'
+[[ " ${tests[*]} " != *" critest "* ]] ||
+  skip='Streaming|UserNamespaces.*NamespaceMode_NODE'
+
 for test in "${tests[@]}"; do
   case $test in
     check)
@@ -44,16 +56,15 @@ for test in "${tests[@]}"; do
         verdict "$(basename "$program")" $? "$work/root.log"
       done
       ;;
-    critest:*)
-      start_critest=${test#critest:}
-      with_daemon critest tests/cri/critest.sh "" "" "$start_critest"
+    critest*)
+      start_registry
+      # critest, critest-HANDLER
+      handler=${test#critest}
+      with_daemon "$test" tests/cri/critest.sh "$skip" "${handler#-}"
+      tail -1 "$work/$test.log"
       ;;
     *)
-      if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
-        CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
-        export CAISSON_TEST_REGISTRY
-        hack/make_images.sh "$CAISSON_TEST_REGISTRY" >/dev/null
-      fi
+      start_registry
       with_daemon "$test" "tests/cri/$test.sh"
       ;;
   esac
