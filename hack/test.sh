@@ -88,6 +88,7 @@ tier_cri() {
   run_with_daemon restart tests/cri/restart.sh
   run_with_daemon many_pods tests/cri/many_pods.sh
   run_with_daemon malformed build/dev/tests/malformed_cri_test
+  run_with_daemon fields build/dev/tests/fields_cri_test
 }
 
 tier_conformance() {

@@ -49,6 +49,8 @@ constexpr ChildStep kInitSteps[] = {
     {"enter-controllers", steps::EnterControllers},
     // While this is host root: the pod's root may raise nothing.
     {"set-rlimits", steps::SetRlimits},
+    // Before the namespaces: below 0 it takes the host's privileges.
+    {"set-oom-score", steps::SetOomScore},
     // Before the first namespace of the pod, so that nobody in it can look
     // into this process (CVE-2016-9962).
     {"forbid-tracing", steps::ForbidTracing},
@@ -86,6 +88,8 @@ constexpr ChildStep kInitSteps[] = {
 constexpr ChildStep kExecSteps[] = {
     {"enter-controllers", steps::EnterControllers},
     {"set-rlimits", steps::SetRlimits},
+    // Before the namespaces: below 0 it takes the host's privileges.
+    {"set-oom-score", steps::SetOomScore},
     {"forbid-tracing", steps::ForbidTracing},
     {"enter-pod-namespaces", steps::EnterPodNamespaces},
     // The mount namespace changes root and working directory to the
@@ -100,6 +104,8 @@ constexpr ChildStep kExecSteps[] = {
 constexpr ChildStep kProcessSteps[] = {
     {"attach-stdio", steps::AttachStdio},
     {"enter-working-directory", steps::EnterWorkingDirectory},
+    // While the root is at hand; the profile is entered by execve.
+    {"set-apparmor-profile", steps::SetAppArmorProfile},
     // Closed, not marked: execve of /proc/self/fd/N must find nothing.
     {"close-other-files", steps::CloseOtherFiles},
     // No way back below this line: a failure reports and exits.

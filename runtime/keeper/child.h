@@ -75,6 +75,7 @@ namespace steps {
 // init_namespaces.cc
 absl::Status EnterControllers(ChildContext& context);
 absl::Status SetRlimits(ChildContext& context);
+absl::Status SetOomScore(ChildContext& context);
 absl::Status ForbidTracing(ChildContext& context);
 absl::Status EnterPodNamespaces(ChildContext& context);
 absl::Status CreateOwnNamespaces(ChildContext& context);
@@ -98,6 +99,7 @@ absl::Status HideKernelPaths(ChildContext& context);
 // init_process.cc
 absl::Status AttachStdio(ChildContext& context);
 absl::Status EnterWorkingDirectory(ChildContext& context);
+absl::Status SetAppArmorProfile(ChildContext& context);
 absl::Status CloseOtherFiles(ChildContext& context);
 
 // init_identity.cc

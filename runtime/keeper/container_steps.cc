@@ -146,22 +146,6 @@ absl::Status HoldContainerNamespaces(CreateContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status SetOomScore(CreateContext& context) {
-  const std::string path =
-      absl::StrCat("/proc/", context.container->pid, "/oom_score_adj");
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file.ok()) {
-    return ErrnoError("open", path);
-  }
-  const std::string text = absl::StrCat(context.plan.process().oom_score_adj());
-  // EACCES: lower than ours needs CAP_SYS_RESOURCE, which not every machine
-  // gives us; a pod is not refused for it.
-  if (write(file.get(), text.data(), text.size()) < 0 && errno != EACCES) {
-    return ErrnoError("write", path);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status ReapStage(CreateContext& context) {
   const absl::StatusOr<int> code = kernel::Reap(context.stage.get(), true);
   RETURN_IF_ERROR(code.status());
@@ -179,8 +163,6 @@ constexpr Step<CreateContext> kCreateSteps[] = {
     {"reap-stage", ReapStage},
     // Held from here on, for execs.
     {"hold-container-namespaces", HoldContainerNamespaces},
-    // Needs the host's privileges.
-    {"set-oom-score", SetOomScore},
 };
 
 absl::Status ToStatus(const v1::Error& error) {

@@ -51,6 +51,21 @@ absl::Status SetRlimits(ChildContext& context) {
   return absl::OkStatus();
 }
 
+absl::Status SetOomScore(ChildContext& context) {
+  constexpr char kPath[] = "/proc/self/oom_score_adj";
+  const UniqueFd file(open(kPath, O_WRONLY | O_CLOEXEC));
+  if (!file.ok()) {
+    return ErrnoError("open", kPath);
+  }
+  const std::string text = absl::StrCat(context.process.oom_score_adj());
+  // EACCES: lower than ours needs CAP_SYS_RESOURCE, which not every machine
+  // gives us; a pod is not refused for it.
+  if (write(file.get(), text.data(), text.size()) < 0 && errno != EACCES) {
+    return ErrnoError("write", kPath);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ForbidTracing(ChildContext& /*context*/) {
   return kernel::ForbidDumping();
 }

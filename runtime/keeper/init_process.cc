@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
+#include "runtime/kernel/apparmor.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
 
@@ -108,6 +109,12 @@ absl::Status EnterWorkingDirectory(ChildContext& context) {
         absl::StrCat("check working directory ", path, ": outside the root"));
   }
   return absl::OkStatus();
+}
+
+absl::Status SetAppArmorProfile(ChildContext& context) {
+  const std::string& profile = context.process.apparmor_profile();
+  return profile.empty() ? absl::OkStatus()
+                         : kernel::ConfineOnExec(context.root.get(), profile);
 }
 
 absl::Status CloseOtherFiles(ChildContext& context) {

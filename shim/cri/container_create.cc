@@ -14,6 +14,7 @@
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
+#include "runtime/kernel/apparmor.h"
 #include "shim/cri/cgroup_fds.h"
 #include "shim/cri/log_file.h"
 #include "shim/cri/runtime.h"
@@ -149,6 +150,8 @@ absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
                                users, parts_.config};
   inputs.own_users = pod.record.uids_size() > 0;
   inputs.pod_directory = PodDirectory(pod.id);
+  inputs.apparmor.enabled = kernel::HasAppArmor();
+  ASSIGN_OR_RETURN(inputs.apparmor.profiles, kernel::AppArmorProfiles());
   ASSIGN_OR_RETURN(plan::ContainerDecision decision,
                    plan::PlanContainer(inputs));
   RETURN_IF_ERROR(CheckIds(decision.ids, pod));

@@ -14,8 +14,8 @@ absl::Status Runtime::FindImageVolumes(keeper::v1::ContainerPlan& plan,
     }
     const absl::StatusOr<image::Image> image =
         parts_.images->Find(mount.source());
-    RETURN_IF_ERROR(Annotate(image.status(),
-                             absl::StrCat("find volume ", mount.target())));
+    RETURN_IF_ERROR(
+        Annotate(image.status(), absl::StrCat("find volume ", mount.target())));
     mount.set_source(image->id);
     record.add_volume_images(image->id);
   }

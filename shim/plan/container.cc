@@ -203,6 +203,31 @@ absl::Status SetCapabilities(const ContainerInputs& inputs,
   return absl::OkStatus();
 }
 
+// The form of before Kubernetes 1.27: one string, deprecated and still sent.
+// The kubelet always names a profile; nobody's silence means none in the CRI.
+absl::Status ReadOldSeccomp(const cri::LinuxContainerSecurityContext& security,
+                            ContainerDecision& decision) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  absl::string_view profile = security.seccomp_profile_path();
+#pragma GCC diagnostic pop
+  const char* const field =
+      "config.linux.security_context.seccomp_profile_path";
+  if (profile == "runtime/default" || profile == "docker/default") {
+    return absl::OkStatus();
+  }
+  if (profile.empty() || profile == "unconfined") {
+    decision.seccomp = Seccomp::kUnconfined;
+    return absl::OkStatus();
+  }
+  if (!absl::ConsumePrefix(&profile, "localhost/")) {
+    return Refuse(field, profile, "is not a kind of profile");
+  }
+  decision.seccomp = Seccomp::kLocalhost;
+  decision.seccomp_path = std::string(profile);
+  return CheckAbsolutePath(field, decision.seccomp_path);
+}
+
 absl::Status ChooseSeccomp(const ContainerInputs& inputs,
                            ContainerDecision& decision) {
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
@@ -210,10 +235,8 @@ absl::Status ChooseSeccomp(const ContainerInputs& inputs,
     decision.seccomp = Seccomp::kUnconfined;
     return absl::OkStatus();
   }
-  // The kubelet always names one; nobody's silence means a filter in the CRI.
   if (!security.has_seccomp()) {
-    decision.seccomp = Seccomp::kUnconfined;
-    return absl::OkStatus();
+    return ReadOldSeccomp(security, decision);
   }
   switch (security.seccomp().profile_type()) {
     case cri::SecurityProfile::RuntimeDefault:
@@ -234,20 +257,6 @@ absl::Status ChooseSeccomp(const ContainerInputs& inputs,
                     absl::StrCat(security.seccomp().profile_type()),
                     "is unknown");
   }
-}
-
-// This machine's kernels have neither module, or we would not know how to use
-// it yet: what is asked for is never silently left out.
-absl::Status RefuseLabels(const ContainerInputs& inputs) {
-  const cri::LinuxContainerSecurityContext& security = Security(inputs);
-  if (security.apparmor().profile_type() == cri::SecurityProfile::Localhost) {
-    return absl::FailedPreconditionError(
-        Refuse("config.linux.security_context.apparmor.localhost_ref",
-               security.apparmor().localhost_ref(),
-               "is asked for, and AppArmor is not supported")
-            .message());
-  }
-  return absl::OkStatus();
 }
 
 absl::Status SetLimits(const cri::LinuxContainerResources& resources,
@@ -394,7 +403,7 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   RETURN_IF_ERROR(CheckConfig(inputs));
   RETURN_IF_ERROR(SetProcess(inputs, decision));
   RETURN_IF_ERROR(ChooseSeccomp(inputs, decision));
-  RETURN_IF_ERROR(RefuseLabels(inputs));
+  RETURN_IF_ERROR(ChooseLabels(inputs, decision));
   RETURN_IF_ERROR(SetLimits(inputs.config.linux().resources(), decision));
   RETURN_IF_ERROR(SetLog(inputs, decision));
   RETURN_IF_ERROR(SetPidMode(inputs, decision.plan));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,6 +15,12 @@ namespace caisson::plan {
 
 enum class Seccomp { kDefault, kUnconfined, kLocalhost };
 
+// What the machine's AppArmor has.
+struct AppArmor {
+  bool enabled = false;
+  std::set<std::string> profiles;
+};
+
 // What a container's plan depends on beside the request.
 struct ContainerInputs {
   const runtime::v1::ContainerConfig& config;
@@ -26,6 +33,7 @@ struct ContainerInputs {
   // Files of ours for the container: directory with resolv.conf, hostname
   // and hosts.
   std::string pod_directory;
+  AppArmor apparmor;
 };
 
 // A checked CreateContainer request, as what is to be done.
@@ -43,6 +51,11 @@ struct ContainerDecision {
 
 // Pure.  InvalidArgument names the field and its value.
 absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
+
+// labels.cc: the AppArmor profile; FailedPrecondition for a label that this
+// machine can't give.
+absl::Status ChooseLabels(const ContainerInputs& inputs,
+                          ContainerDecision& decision);
 
 // mounts.cc: the volumes and the files every container gets, parents first.
 absl::Status AddMounts(const ContainerInputs& inputs,

@@ -201,6 +201,20 @@ absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
   return absl::OkStatus();
 }
 
+// What is asked for is never silently left out.
+absl::Status RefuseSeLinux(const cri::LinuxSandboxSecurityContext& security) {
+  const cri::SELinuxOption& label = security.selinux_options();
+  if (label.ByteSizeLong() == 0) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      Refuse("config.linux.security_context.selinux_options",
+             absl::StrCat(label.user(), ":", label.role(), ":", label.type(),
+                          ":", label.level()),
+             "is asked for, and SELinux is not supported")
+          .message());
+}
+
 constexpr char kCgroupParent[] = "config.linux.cgroup_parent";
 
 absl::Status PlanSlice(const std::string& parent, const config::Config& config,
@@ -316,6 +330,7 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
       ChooseUsers(pod.linux().security_context(), config, decision));
   RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));
   RETURN_IF_ERROR(ChooseNamespaces(pod, decision));
+  RETURN_IF_ERROR(RefuseSeLinux(pod.linux().security_context()));
   RETURN_IF_ERROR(AddSysctls(pod.linux(), decision));
   RETURN_IF_ERROR(
       PlanCgroupParent(pod.linux().cgroup_parent(), config, decision));

@@ -171,6 +171,66 @@ void TryWrite(JsonWriter& json, const char* path, const char* text) {
   End(json);
 }
 
+void TryRead(JsonWriter& json, const char* path) {
+  Begin(json, "read");
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  Attempt(json, "open", fd);
+  std::string text(65536, '\0');
+  ssize_t length = -1;
+  if (fd >= 0) {
+    length = read(fd, text.data(), text.size());
+    Attempt(json, "read", length);
+    close(fd);
+  }
+  json.EndArray();
+  if (length >= 0) {
+    text.resize(static_cast<size_t>(length));
+    while (!text.empty() && text.back() == '\n') {
+      text.pop_back();
+    }
+    json.Key("text").String(text);
+  }
+  json.EndObject();
+}
+
+void TryOpen(JsonWriter& json, const char* path, const char* how) {
+  Begin(json, "open");
+  const int flags = strcmp(how, "rw") == 0  ? O_RDWR
+                    : strcmp(how, "w") == 0 ? O_WRONLY
+                                            : O_RDONLY;
+  const int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+  Attempt(json, "open", fd);
+  if (fd >= 0) {
+    close(fd);
+  }
+  End(json);
+}
+
+void TryExecute(JsonWriter& json, const char* path) {
+  Begin(json, "exec");
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    End(json);
+    return;
+  }
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const char* const argv[] = {path, "exit", "0", nullptr};
+    execv(path, const_cast<char**>(argv));
+    const int error = errno;
+    _exit(write(ends[1], &error, sizeof(error)) == sizeof(error) ? 1 : 2);
+  }
+  close(ends[1]);
+  int error = 0;
+  // Nothing comes when the program has begun.
+  [[maybe_unused]] const ssize_t got = read(ends[0], &error, sizeof(error));
+  close(ends[0]);
+  waitpid(pid, nullptr, 0);
+  errno = error;
+  Attempt(json, "execve", error == 0 ? 0 : -1);
+  End(json);
+}
+
 void TryStat(JsonWriter& json, const char* path) {
   struct stat facts = {};
   Begin(json, "stat");

@@ -12,6 +12,12 @@ namespace caisson::probe {
 void TryRemount(JsonWriter& json, const char* path);
 
 void TryWrite(JsonWriter& json, const char* path, const char* text);
+// With the file's "text", without its last line feed, at most 64 KiB.
+void TryRead(JsonWriter& json, const char* path);
+// With "how": r, w or rw.  Never creates.
+void TryOpen(JsonWriter& json, const char* path, const char* how);
+// Whether execve(2) of it succeeds, in a child.
+void TryExecute(JsonWriter& json, const char* path);
 void TryStat(JsonWriter& json, const char* path);
 void TryKill(JsonWriter& json, const char* pid, const char* signal);
 

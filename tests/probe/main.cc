@@ -44,6 +44,18 @@ constexpr Command kCommands[] = {
      [](char** a, int) {
        return Reported([&](auto& json) { TryWrite(json, a[0], a[1]); });
      }},
+    {"read", 1, "PATH",
+     [](char** a, int) {
+       return Reported([&](auto& json) { TryRead(json, a[0]); });
+     }},
+    {"exec", 1, "PATH",
+     [](char** a, int) {
+       return Reported([&](auto& json) { TryExecute(json, a[0]); });
+     }},
+    {"open", 2, "PATH r|w|rw",
+     [](char** a, int) {
+       return Reported([&](auto& json) { TryOpen(json, a[0], a[1]); });
+     }},
     {"stat", 1, "PATH",
      [](char** a, int) {
        return Reported([&](auto& json) { TryStat(json, a[0]); });

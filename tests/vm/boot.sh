@@ -20,7 +20,7 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 fill() { # fill DIR
   local file
   mkdir -p "$1/repo/build/dev/bin" "$1/repo/build/dev/tests"
-  cp -a hack tests "$1/repo/"
+  cp -a deploy hack tests "$1/repo/"
   for file in build/dev/bin/* build/dev/tests/*; do
     [[ -f $file && -x $file ]] || continue
     strip -g -o "$1/repo/$file" "$file"

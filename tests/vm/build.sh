@@ -24,7 +24,7 @@ packages=(
   attr curl python3 busybox-static containernetworking-plugins
   docker-registry e2fsprogs strace libgrpc++1.51 libprotobuf32 libprotobuf-lite32 libsqlite3-0
   libseccomp2 libcurl4 libarchive13 libisal2 libzstd1 libspdlog1.10
-  libnettle8 libgtest-dev libfmt9 libcap2 ca-certificates xz-utils gzip
+  libnettle8 libgtest-dev libfmt9 libcap2 ca-certificates xz-utils gzip apparmor sudo
 )
 
 mkdir -p "$out"
@@ -111,7 +111,7 @@ make_root() {
   done
   # Nothing that is not ours runs in it.
   local unit
-  for unit in docker-registry.service apt-daily.timer apt-daily-upgrade.timer \
+  for unit in docker-registry.service apparmor.service apt-daily.timer apt-daily-upgrade.timer \
     e2scrub_all.timer fstrim.timer dpkg-db-backup.timer getty@tty1.service \
     serial-getty@ttyS0.service systemd-timesyncd.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"

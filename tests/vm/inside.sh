@@ -32,6 +32,9 @@ with_daemon() { # with_daemon NAME CMD...
   verdict "$name" $? "$work/$name.log"
 }
 
+# As an operator's node has it.
+apparmor_parser -r deploy/apparmor/caisson-default || exit 1
+
 start_registry() {
   [[ -z ${CAISSON_TEST_REGISTRY:-} ]] || return
   CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
@@ -62,6 +65,10 @@ for test in "${tests[@]}"; do
       handler=${test#critest}
       with_daemon "$test" tests/cri/critest.sh "$skip" "${handler#-}"
       tail -1 "$work/$test.log"
+      ;;
+    *_cri_test)
+      start_registry
+      with_daemon "$test" "build/dev/tests/$test"
       ;;
     *)
       start_registry

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "tests/cri/malformed/cri_fixture.h"
+#include "tests/cri/fixture/cri_fixture.h"
 
 namespace caisson::cri_test {
 namespace {

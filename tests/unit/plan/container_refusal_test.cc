@@ -217,9 +217,22 @@ constexpr Refusal kSecurity[] = {
      [](GoodContainer& it) {
        it.Security().mutable_apparmor()->set_profile_type(
            cri::SecurityProfile::Localhost);
+       it.Security().mutable_apparmor()->set_localhost_ref("web");
+     },
+     "apparmor.localhost_ref: \"web\" is asked for, and AppArmor is not",
+     absl::StatusCode::kFailedPrecondition},
+    {"AppArmorProfileWithLineFeed",
+     [](GoodContainer& it) {
+       it.Security().mutable_apparmor()->set_profile_type(
+           cri::SecurityProfile::Localhost);
        it.Security().mutable_apparmor()->set_localhost_ref("web\n");
      },
-     "apparmor.localhost_ref: \"web\\n\" is asked for",
+     "apparmor.localhost_ref: \"web\\n\" has a control character"},
+    {"SeLinuxOptions",
+     [](GoodContainer& it) {
+       it.Security().mutable_selinux_options()->set_type("spc_t");
+     },
+     "selinux_options: \"::spc_t:\" is asked for, and SELinux is not",
      absl::StatusCode::kFailedPrecondition},
     {"UnknownPidMode",
      [](GoodContainer& it) {
