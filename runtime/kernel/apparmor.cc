@@ -33,8 +33,8 @@ absl::StatusOr<UniqueFd> OpenExecAttribute(int root, int flags) {
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
   UniqueFd file(static_cast<int>(syscall(SYS_openat2, proc.get(),
-                                         "thread-self/attr/apparmor/exec",
-                                         &how, sizeof(how))));
+                                         "thread-self/attr/apparmor/exec", &how,
+                                         sizeof(how))));
   if (!file.ok()) {
     return ErrnoError("open", "attr/apparmor/exec");
   }
@@ -76,8 +76,8 @@ absl::Status ConfineOnExec(int root, const std::string& profile) {
   ASSIGN_OR_RETURN(const UniqueFd in, OpenExecAttribute(root, O_RDONLY));
   char text[512];
   const ssize_t length = read(in.get(), text, sizeof(text));
-  if (length < 0 || !absl::StartsWith(
-                        absl::string_view(text, static_cast<size_t>(length)),
+  if (length < 0 ||
+      !absl::StartsWith(absl::string_view(text, static_cast<size_t>(length)),
                         profile)) {
     return absl::InternalError(
         absl::StrCat("confine by AppArmor profile ", profile,

@@ -14,8 +14,7 @@ namespace cri = ::runtime::v1;
 
 constexpr char kDefaultProfile[] = "caisson-default";
 constexpr char kField[] = "config.linux.security_context.apparmor";
-constexpr char kOldField[] =
-    "config.linux.security_context.apparmor_profile";
+constexpr char kOldField[] = "config.linux.security_context.apparmor_profile";
 
 absl::Status Missing(const std::string& field, const std::string& value,
                      absl::string_view why) {

@@ -142,9 +142,10 @@ TEST_F(FieldsTest, ReadOnlyRootsCannotBeWritten) {
 TEST_F(FieldsTest, NoNewPrivilegesIsSet) {
   const std::string pod = Pod();
   EXPECT_EQ(Report(Start(pod))["no_new_privileges"], 0);
-  EXPECT_EQ(Report(Start(pod, [](auto& it) {
-              Security(it).set_no_new_privs(true);
-            }))["no_new_privileges"],
+  EXPECT_EQ(Report(Start(pod,
+                         [](auto& it) {
+                           Security(it).set_no_new_privs(true);
+                         }))["no_new_privileges"],
             1);
 }
 
@@ -190,7 +191,8 @@ TEST_F(FieldsTest, SeccompIsTheDefaultNoneOrAFileOfTheHost) {
   EXPECT_NE(Try(none, {"keyctl"}), "EPERM");
   const std::string path = directory_ + "/no-keys.json";
   std::ofstream(path) << R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
-      {"names": ["add_key", "request_key"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]})";
+      {"names": ["add_key", "request_key"],
+       "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]})";
   const std::string own =
       Start(pod, profile(cri::SecurityProfile::Localhost, path));
   EXPECT_EQ(Report(own)["seccomp"], 2);
@@ -199,6 +201,7 @@ TEST_F(FieldsTest, SeccompIsTheDefaultNoneOrAFileOfTheHost) {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 TEST_F(FieldsTest, TheOldFormsOfProfilesAreHeard) {
   const std::string pod = Pod();
   const auto profile = [](const std::string& value) {
@@ -214,6 +217,7 @@ TEST_F(FieldsTest, TheOldFormsOfProfilesAreHeard) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("no-such-profile"));
 }
+
 #pragma GCC diagnostic pop
 
 TEST_F(FieldsTest, AppArmorConfinesOrSaysThatItCannot) {

@@ -107,8 +107,7 @@ Json FieldsTest::Probe(const std::string& container,
       Call(&cri::RuntimeService::Stub::ExecSync, request, response);
   EXPECT_TRUE(status.ok()) << status.error_message();
   Json answer = Json::parse(response.stdout(), nullptr, false);
-  EXPECT_FALSE(answer.is_discarded())
-      << response.stdout() << response.stderr();
+  EXPECT_FALSE(answer.is_discarded()) << response.stdout() << response.stderr();
   return answer.is_discarded() ? Json() : answer;
 }
 
@@ -172,8 +171,8 @@ std::string FieldsTest::Limit(const std::string& container,
   if (mount == layout_.v1.end()) {
     return "no controller";
   }
-  return ReadHostFile(absl::StrCat(mount->second, "/", CgroupOf(container), "/",
-                                   v1_file));
+  return ReadHostFile(
+      absl::StrCat(mount->second, "/", CgroupOf(container), "/", v1_file));
 }
 
 }  // namespace caisson::cri_test

@@ -34,6 +34,7 @@ class FieldsTest : public CriTest {
   // failed test when it doesn't run.
   Json Probe(const std::string& container,
              const std::vector<std::string>& arguments);
+
   Json Report(const std::string& container) {
     return Probe(container, {"report"});
   }

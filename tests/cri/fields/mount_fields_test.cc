@@ -22,9 +22,8 @@ class MountFieldsTest : public FieldsTest {
     const std::string source = directory_ + "/volume";
     fs::create_directories(source + "/sub");
     std::ofstream(source + "/file") << "data\n";
-    if (mounted_.empty() &&
-        mount("volume", (source + "/sub").c_str(), "tmpfs", 0, "size=1m") ==
-        0) {
+    if (mounted_.empty() && mount("volume", (source + "/sub").c_str(), "tmpfs",
+                                  0, "size=1m") == 0) {
       mounted_ = source + "/sub";
     }
     return source;
@@ -101,9 +100,9 @@ TEST_F(MountFieldsTest, MapsAreThePods) {
 TEST_F(MountFieldsTest, HostMountsPropagateWhenAsked) {
   // Peers only where the host's own mount is shared.
   const std::string source = Source();
-  ASSERT_EQ(mount(source.c_str(), source.c_str(), nullptr, MS_BIND | MS_REC,
-                  nullptr),
-            0);
+  ASSERT_EQ(
+      mount(source.c_str(), source.c_str(), nullptr, MS_BIND | MS_REC, nullptr),
+      0);
   ASSERT_EQ(mount(nullptr, source.c_str(), nullptr, MS_SHARED, nullptr), 0);
   const auto with = [&](cri::MountPropagation propagation) {
     return Start(Pod(), [&](auto& it) {

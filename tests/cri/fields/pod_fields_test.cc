@@ -54,11 +54,12 @@ TEST_F(FieldsTest, NetworkNamespaceIsThePodsOrTheNodes) {
   EXPECT_EQ(Namespace(Report(Start(pod)), "net"), own);
   const std::string node =
       Pod([](auto& it) { Namespaces(it).set_network(cri::NODE); });
-  EXPECT_EQ(Namespace(Report(Start(node, [](auto& it) {
-                        Namespaces(it).set_network(cri::NODE);
-                      })),
-                      "net"),
-            HostNamespace("net"));
+  EXPECT_EQ(
+      Namespace(
+          Report(Start(
+              node, [](auto& it) { Namespaces(it).set_network(cri::NODE); })),
+          "net"),
+      HostNamespace("net"));
 }
 
 TEST_F(FieldsTest, IpcNamespaceIsThePodsOrTheNodes) {
@@ -68,20 +69,18 @@ TEST_F(FieldsTest, IpcNamespaceIsThePodsOrTheNodes) {
   EXPECT_EQ(Namespace(Report(Start(pod)), "ipc"), own);
   const std::string node =
       Pod([](auto& it) { Namespaces(it).set_ipc(cri::NODE); });
-  EXPECT_EQ(Namespace(Report(Start(node, [](auto& it) {
-                        Namespaces(it).set_ipc(cri::NODE);
-                      })),
-                      "ipc"),
-            HostNamespace("ipc"));
+  EXPECT_EQ(
+      Namespace(Report(Start(
+                    node, [](auto& it) { Namespaces(it).set_ipc(cri::NODE); })),
+                "ipc"),
+      HostNamespace("ipc"));
 }
 
 TEST_F(FieldsTest, PidNamespaceIsTheContainersThePodsTheNodesOrATargets) {
   const std::string pod =
       Pod([](auto& it) { Namespaces(it).set_pid(cri::POD); });
   const auto mode = [](cri::NamespaceMode value) {
-    return [value](cri::ContainerConfig& it) {
-      Namespaces(it).set_pid(value);
-    };
+    return [value](cri::ContainerConfig& it) { Namespaces(it).set_pid(value); };
   };
   const std::string alone = Start(pod, mode(cri::CONTAINER));
   const std::string first = Start(pod, mode(cri::POD));
@@ -123,9 +122,9 @@ TEST_F(FieldsTest, UserNamespaceIsAsGivenOrTheNodes) {
   const auto node = [](auto& it) {
     Namespaces(it).mutable_userns_options()->set_mode(cri::NODE);
   };
-  EXPECT_EQ(Namespace(Report(Start(Pod(node, "caisson-requested"), node)),
-                      "user"),
-            HostNamespace("user"));
+  EXPECT_EQ(
+      Namespace(Report(Start(Pod(node, "caisson-requested"), node)), "user"),
+      HostNamespace("user"));
   // The default handler's policy: a range all the same.
   EXPECT_NE(Namespace(Report(Start(Pod(node), node)), "user"),
             HostNamespace("user"));
@@ -198,16 +197,15 @@ TEST_F(FieldsTest, ResourcesAndOverheadLimitThePod) {
   const std::string container = Start(Pod([](auto& it) {
     it.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(64
                                                                        << 20);
-    it.mutable_linux()->mutable_overhead()->set_memory_limit_in_bytes(16
-                                                                      << 20);
+    it.mutable_linux()->mutable_overhead()->set_memory_limit_in_bytes(16 << 20);
   }));
   // The parent's file: no container sees it.
   const std::string cgroup = CgroupOf(container);
   const std::string pod = cgroup.substr(0, cgroup.rfind('/'));
   const std::string file =
-      layout_.is_v2() ? layout_.unified + "/" + pod + "/memory.max"
-                      : layout_.v1.at("memory") + "/" + pod +
-                            "/memory.limit_in_bytes";
+      layout_.is_v2()
+          ? layout_.unified + "/" + pod + "/memory.max"
+          : layout_.v1.at("memory") + "/" + pod + "/memory.limit_in_bytes";
   FILE* const in = fopen(file.c_str(), "re");
   ASSERT_NE(in, nullptr) << file;
   long long limit = 0;

@@ -26,10 +26,9 @@ class ResourceFieldsTest : public FieldsTest {
 TEST_F(ResourceFieldsTest, CpuSharesAreAWeight) {
   const std::string container =
       StartWith([](auto& it) { it.set_cpu_shares(2048); });
-  EXPECT_EQ(Limit(container, "cpu.weight", "cpu", "cpu.shares"),
-            layout_.is_v2()
-                ? absl::StrCat(cgroup::WeightOfShares(2048))
-                : "2048");
+  EXPECT_EQ(
+      Limit(container, "cpu.weight", "cpu", "cpu.shares"),
+      layout_.is_v2() ? absl::StrCat(cgroup::WeightOfShares(2048)) : "2048");
 }
 
 TEST_F(ResourceFieldsTest, CpuQuotaAndPeriodAreTheBandwidth) {
@@ -46,17 +45,15 @@ TEST_F(ResourceFieldsTest, CpuQuotaAndPeriodAreTheBandwidth) {
 }
 
 TEST_F(ResourceFieldsTest, MemoryIsLimited) {
-  const std::string container = StartWith(
-      [](auto& it) { it.set_memory_limit_in_bytes(48 << 20); });
-  EXPECT_EQ(
-      Limit(container, "memory.max", "memory", "memory.limit_in_bytes"),
-      absl::StrCat(48 << 20));
+  const std::string container =
+      StartWith([](auto& it) { it.set_memory_limit_in_bytes(48 << 20); });
+  EXPECT_EQ(Limit(container, "memory.max", "memory", "memory.limit_in_bytes"),
+            absl::StrCat(48 << 20));
   // And it is in force: what takes more is killed.
   cri::ExecSyncRequest request;
   request.set_container_id(container);
   request.set_timeout(20);
-  for (const char* argument :
-       {"/caisson-probe", "allocate", "100000000"}) {
+  for (const char* argument : {"/caisson-probe", "allocate", "100000000"}) {
     request.add_cmd(argument);
   }
   cri::ExecSyncResponse response;
@@ -70,9 +67,8 @@ TEST_F(ResourceFieldsTest, SwapIsLimitedTogetherWithMemory) {
     it.set_memory_limit_in_bytes(48 << 20);
     it.set_memory_swap_limit_in_bytes(48 << 20);
   });
-  const std::string value =
-      Limit(container, "memory.swap.max", "memory",
-            "memory.memsw.limit_in_bytes");
+  const std::string value = Limit(container, "memory.swap.max", "memory",
+                                  "memory.memsw.limit_in_bytes");
   // A kernel without swap accounting has no such file.
   if (!value.empty() && value[0] != '<') {
     EXPECT_EQ(value, layout_.is_v2() ? "0" : absl::StrCat(48 << 20));
