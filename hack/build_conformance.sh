@@ -30,6 +30,8 @@ if [[ -x build/tools/crictl && -x build/tools/critest && -f $stamp && $(<$stamp)
 fi
 out=$PWD/build/tools
 cd tests/conformance
+# A fresh machine has no module cache: list alone would name no folder.
+go mod download
 module=$(go list -m -f '{{.Dir}}' sigs.k8s.io/cri-tools)
 rm -rf "$out/cri-tools"
 cp -r "$module" "$out/cri-tools"

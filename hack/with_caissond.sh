@@ -41,6 +41,27 @@ daemon=
 
 layout_dirs() { ls -d /sys/fs/cgroup/*/ /sys/fs/cgroup/ 2>/dev/null; }
 
+# The plugin portmap makes chains for all its ports and leaves them when the
+# last port is gone: what this run brought goes with it.
+portmap_chains() { "$1" -t nat -S 2>/dev/null | grep -q '^-N CNI-HOSTPORT-DNAT$'; }
+had_chains=" $(for tool in iptables ip6tables; do
+  portmap_chains "$tool" && printf '%s ' "$tool"
+done || true)"
+remove_chains() { # remove_chains TOOL
+  local nat=("$1" -w -t nat) rule chain
+  [[ $had_chains != *" $1 "* ]] && portmap_chains "$1" || return 0
+  # Ports of another run.
+  ! "${nat[@]}" -S CNI-HOSTPORT-DNAT | grep -q '^-A' || return 0
+  "${nat[@]}" -S | sed -nE 's/^-A ((PREROUTING|OUTPUT|POSTROUTING) .*-j CNI-HOSTPORT-)/\1/p' |
+    while read -r rule; do
+      # Quotes of comments are in it.
+      eval "\"$1\" -w -t nat -D $rule"
+    done
+  for chain in DNAT MASQ SETMARK; do
+    "${nat[@]}" -F "CNI-HOSTPORT-$chain" && "${nat[@]}" -X "CNI-HOSTPORT-$chain"
+  done 2>/dev/null
+}
+
 kill_group() { # kill_group NAME: all processes in a cgroup of this run
   local base
   for base in /sys/fs/cgroup /sys/fs/cgroup/unified; do
@@ -87,6 +108,8 @@ clean_up() {
   cut -d' ' -f5 /proc/self/mountinfo | grep "^$dir/" | sort -r |
     while read -r point; do umount -l "$point"; done
   ip link delete "$bridge" 2>/dev/null
+  remove_chains iptables
+  remove_chains ip6tables
   if [[ -n $keep ]]; then
     echo "with_caissond: kept $dir" >&2
   else
