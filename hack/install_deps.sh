@@ -16,6 +16,8 @@ packages=(
   # Test.
   attr busybox-static clang-14 clang-format-14 clang-tidy-14 curl
   docker-registry file jq libclang-rt-14-dev procps python3 strace xz-utils
+  # Virtual machines.
+  apparmor cpio debian-archive-keyring e2fsprogs kmod mmdebstrap qemu-system-x86
 )
 
 missing=()

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Shows that the tests of security can fail: takes a guard out, and looks.
+
+  hack/guards.py check           each text of tests/security/guards.toml is there once
+  hack/guards.py run [NAME...]   builds without one guard at a time, in a copy of this tree
+                                 below build/guards, and runs the tests that must go red
+
+guards.toml is a list of [[guard]]:
+
+  name      of the guard, and what rows of the catalogue it is for
+  file      where it stands
+  remove    text of that file, which occurs in it once
+  instead   what stands there without the guard
+  red       filters of tests (suite.name, with *), each of which must have a failing test
+  program   the test program, by default security_cri_test; *_cri_test get a daemon
+  says      a part of what the failing test must print, lest it fail for another reason; optional
+
+A list under "also" has further {file, remove, instead} of the same guard.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TREE = os.path.join(ROOT, "build", "guards", "tree")
+
+
+def load():
+    with open(os.path.join(ROOT, "tests/security/guards.toml"), "rb") as file:
+        return tomllib.load(file)["guard"]
+
+
+def changes_of(guard):
+    return [guard, *guard.get("also", [])]
+
+
+def check(guards):
+    bad = 0
+    for guard in guards:
+        for change in changes_of(guard):
+            with open(os.path.join(ROOT, change["file"]),
+                      encoding="utf-8") as file:
+                count = file.read().count(change["remove"])
+            if count != 1:
+                print(f"guards: {guard['name']}: its text is {count} times "
+                      f"in {change['file']}", file=sys.stderr)
+                bad = 1
+    return bad
+
+
+def shell(command, **options):
+    return subprocess.run(command, cwd=TREE, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, **options)
+
+
+def copy_tree():
+    """The files git knows or would take, where they are newer or differ."""
+    os.makedirs(TREE, exist_ok=True)
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.split(b"\0")
+    for name in filter(None, map(os.fsdecode, names)):
+        source, target = os.path.join(ROOT, name), os.path.join(TREE, name)
+        if not os.path.exists(source):
+            continue
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(source, "rb") as file:
+            content = file.read()
+        if os.path.exists(target):
+            with open(target, "rb") as file:
+                if file.read() == content:
+                    continue
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+
+
+def build():
+    result = shell(["ninja", "-C", "build/dev"])
+    return "" if result.returncode == 0 else result.stdout[-3000:]
+
+
+def edit(change, old, new):
+    path = os.path.join(TREE, change["file"])
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(change[old], change[new], 1))
+
+
+def run_tests(guard, test_filter):
+    program = guard.get("program", "security_cri_test")
+    command = [f"build/dev/tests/{program}", f"--gtest_filter={test_filter}"]
+    if program.endswith("_cri_test"):
+        command = ["hack/with_caissond.sh", "--", *command]
+    return shell(command, timeout=600).stdout
+
+
+def try_guard(guard):
+    """What speaks against it: a text, empty when its tests went red."""
+    for change in changes_of(guard):
+        edit(change, "remove", "instead")
+    problem = build()
+    if not problem:
+        for test_filter in guard["red"]:
+            output = run_tests(guard, test_filter)
+            if not re.search(r"^\[  FAILED  \] ", output, re.M):
+                problem += f"{test_filter} stays green\n{output[-1500:]}"
+            elif guard.get("says", "") not in output:
+                problem += f"{test_filter} fails otherwise\n{output[-3000:]}"
+    for change in reversed(changes_of(guard)):
+        edit(change, "instead", "remove")
+    return problem
+
+
+def prepare():
+    copy_tree()
+    configured = shell(["cmake", "--preset", "dev"])
+    if configured.returncode != 0:
+        sys.exit(configured.stdout)
+    problem = build()
+    if problem:
+        sys.exit(problem)
+    registry = os.path.join(ROOT, "build/guards/registry")
+    address = shell(["hack/registry.sh", "start", registry]).stdout.strip()
+    os.environ["CAISSON_TEST_REGISTRY"] = address
+    os.environ["CAISSON_BIN"] = os.path.join(TREE, "build/dev/bin")
+    made = shell(["hack/make_images.sh", address])
+    if made.returncode != 0:
+        sys.exit(made.stdout)
+
+
+def run(guards):
+    passed = 0
+    try:
+        prepare()
+        for guard in guards:
+            problem = try_guard(guard)
+            print("STILL GREEN" if problem else "RED", guard["name"],
+                  problem, flush=True)
+            passed += not problem
+    finally:
+        shell(["hack/registry.sh", "stop",
+               os.path.join(ROOT, "build/guards/registry")])
+        shutil.rmtree(os.path.join(ROOT, "build/guards/registry"),
+                      ignore_errors=True)
+    print(f"{passed} passed, {len(guards) - passed} failed")
+    return passed != len(guards)
+
+
+def main():
+    guards = load()
+    if len(sys.argv) == 2 and sys.argv[1] == "check":
+        sys.exit(check(guards))
+    if len(sys.argv) < 2 or sys.argv[1] != "run":
+        sys.exit(__doc__)
+    names = sys.argv[2:]
+    sys.exit(run([guard for guard in guards
+                  if not names or guard["name"] in names]))
+
+
+if __name__ == "__main__":
+    main()
