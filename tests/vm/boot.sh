@@ -57,7 +57,7 @@ timeout --foreground "${CAISSON_VM_TIMEOUT:-1800}" qemu-system-x86_64 \
   -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0" \
   -drive "file=$vm/root.ext4,if=virtio,format=raw,snapshot=on" \
   -drive "file=$work/work.ext4,if=virtio,format=raw,snapshot=on" \
-  </dev/null | tr -d '\r' | tee "$work/out"
+  </dev/null | stdbuf -oL tr -d '\r' | tee "$work/out"
 code=$(sed -n 's/.*vm: exit code //p' "$work/out" | tail -1)
 [[ -n $code ]] || { echo "vm: it ended without an answer" >&2; exit 1; }
 exit "$code"
