@@ -88,6 +88,9 @@ absl::StatusOr<device::Edits> Runtime::FindCdiDevices(
 
 absl::Status Runtime::RunHooks(const Container& container,
                                device::Moment moment) {
+  if (container.record.hooks().empty()) {
+    return absl::OkStatus();
+  }
   device::HookState state;
   state.id = container.id;
   state.status = StatusAt(moment);

@@ -21,16 +21,6 @@ class VolumeFieldsTest : public FieldsTest {
     return "docker.io/library/caisson-volumes:" + tag;
   }
 
-  void Pull(const std::string& tag) {
-    cri::PullImageRequest request;
-    request.mutable_image()->set_image(Image(tag));
-    cri::PullImageResponse response;
-    grpc::ClientContext context;
-    const grpc::Status status =
-        images_->PullImage(&context, request, &response);
-    ASSERT_TRUE(status.ok()) << status.error_message();
-  }
-
   // With a read-only root.
   static EditContainer Sealed(const std::string& tag,
                               const EditContainer& more = nullptr) {
@@ -45,7 +35,7 @@ class VolumeFieldsTest : public FieldsTest {
 };
 
 TEST_F(VolumeFieldsTest, AreWritableBelowAReadOnlyRoot) {
-  Pull("good");
+  Pull(Image("good"));
   for (const char* handler : {"", "caisson-requested"}) {
     const std::string container = Start(Pod(nullptr, handler), Sealed("good"));
     EXPECT_EQ(Try(container, {"write", "/new-file", "x"}), "EROFS");
@@ -74,7 +64,7 @@ TEST_F(VolumeFieldsTest, AreWritableBelowAReadOnlyRoot) {
 }
 
 TEST_F(VolumeFieldsTest, KeepOwnerAndModeOfTheImage) {
-  Pull("good");
+  Pull(Image("good"));
   const std::string container = Start(Pod(), Sealed("good", [](auto& it) {
                                         it.mutable_linux()
                                             ->mutable_security_context()
@@ -87,7 +77,7 @@ TEST_F(VolumeFieldsTest, KeepOwnerAndModeOfTheImage) {
 
 // Nothing is copied to where the request has a volume (CVE-2020-1726).
 TEST_F(VolumeFieldsTest, AMountOfTheRequestIsLeftAlone) {
-  Pull("good");
+  Pull(Image("good"));
   const std::string source = directory_ + "/volume";
   fs::create_directories(source);
   std::ofstream(source + "/file") << "host\n";
@@ -121,14 +111,14 @@ TEST_F(VolumeFieldsTest, HostilePathsAreRefused) {
   const std::string pod = Pod();
   const std::vector<std::string> before = Footprint();
   for (const auto& [tag, because] : rows) {
-    Pull(tag);
+    Pull(Image(tag));
     const grpc::Status status = TryCreate(pod, Sealed(tag));
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << tag;
     EXPECT_THAT(status.error_message(),
                 AllOf(HasSubstr(Image(tag)), HasSubstr(because)));
   }
   for (const char* tag : {"to-root", "away", "file"}) {
-    Pull(tag);
+    Pull(Image(tag));
     const grpc::Status status = TryCreate(pod, Sealed(tag));
     EXPECT_FALSE(status.ok()) << tag;
     EXPECT_THAT(status.error_message(), HasSubstr("mount-volumes")) << tag;
@@ -140,7 +130,7 @@ TEST_F(VolumeFieldsTest, HostilePathsAreRefused) {
 // Below a root that can be written they need nothing, whatever they are.
 TEST_F(VolumeFieldsTest, AWritableRootNeedsNone) {
   for (const char* tag : {"good", "dots", "to-root"}) {
-    Pull(tag);
+    Pull(Image(tag));
     const std::string container = Start(
         Pod(), [&](auto& it) { it.mutable_image()->set_image(Image(tag)); });
     EXPECT_EQ(Read(container, "/data/file"), "image");
