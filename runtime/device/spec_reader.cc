@@ -44,7 +44,8 @@ absl::Status SpecReader::CheckFields(
   if (!value_.is_object()) {
     return Bad("", "is not an object");
   }
-  for (const auto& [key, unused] : value_.items()) {
+  for (const auto& member : value_.items()) {
+    const std::string& key = member.key();
     const auto known = std::find_if(
         fields.begin(), fields.end(),
         [&](const Field& field) { return key == std::string(field.name); });
