@@ -182,6 +182,7 @@ volumes_layer() {
     ln -s / "$dir/to-root"
     ln -s /../../../../var/tmp/caisson-away "$dir/away"
     ln -s data "$dir/linked"
+    ln -s data "$dir/other"
     ln -s dev "$dir/to-dev"
     tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
     rm -rf "$dir"
@@ -197,7 +198,7 @@ volumes() { # volumes TAG PATH...
     "$(program build/dev/bin/caisson-probe caisson-probe)" "$(volumes_layer)" >/dev/null
 }
 if [[ -x build/dev/bin/caisson-probe ]]; then
-  volumes good /data /data/sub /open /new/deep/ /linked /to-dev
+  volumes good /data /data/sub /open /new/deep/ /linked /other/made /to-dev
   volumes dots /../../../../etc
   volumes inner-dots /data/../../..
   volumes relative data

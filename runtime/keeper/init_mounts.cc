@@ -195,7 +195,7 @@ absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
   ASSIGN_OR_RETURN(const uint64_t root_mount, MountIdOf(root));
   ASSIGN_OR_RETURN(const uint64_t point_mount, MountIdOf(point.get()));
   if (root_mount != point_mount) {
-    // By a link it leads to another mount, which is as it was asked for.
+    // /dev by a link, or a part within another one: writable already.
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const bool whole, IsSameFile(root, point.get()));

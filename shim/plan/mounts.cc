@@ -219,6 +219,15 @@ size_t Depth(const Mount& mount) {
       std::count(mount.target().begin(), mount.target().end(), '/'));
 }
 
+// Parents first, or they would hide what lies below them.  Parts of the root
+// before all others: while paths of the image are resolved nothing of the
+// host's is in reach.
+bool StandsBefore(const Mount& a, const Mount& b) {
+  const bool a_of_host = a.kind() != Mount::ROOT_PART;
+  const bool b_of_host = b.kind() != Mount::ROOT_PART;
+  return a_of_host == b_of_host ? Depth(a) < Depth(b) : b_of_host;
+}
+
 }  // namespace
 
 std::string CleanPath(absl::string_view path) {
@@ -255,10 +264,8 @@ absl::Status AddMounts(const ContainerInputs& inputs,
     shm.set_noexec(true);
   }
   RETURN_IF_ERROR(AddVolumes(inputs, plan));
-  // Parents first, or they would hide what lies below them.
-  std::stable_sort(
-      plan.mutable_mounts()->begin(), plan.mutable_mounts()->end(),
-      [](const Mount& a, const Mount& b) { return Depth(a) < Depth(b); });
+  std::stable_sort(plan.mutable_mounts()->begin(), plan.mutable_mounts()->end(),
+                   StandsBefore);
   return absl::OkStatus();
 }
 

@@ -40,8 +40,9 @@ TEST_F(VolumeFieldsTest, AreWritableBelowAReadOnlyRoot) {
     const std::string container = Start(Pod(nullptr, handler), Sealed("good"));
     EXPECT_EQ(Try(container, {"write", "/new-file", "x"}), "EROFS");
     EXPECT_EQ(Read(container, "/data/file"), "image");
-    for (const char* path : {"/data/file", "/data/new", "/data/sub/new",
-                             "/open/new", "/new/deep/new", "/linked/more"}) {
+    for (const char* path :
+         {"/data/file", "/data/new", "/data/sub/new", "/open/new",
+          "/new/deep/new", "/linked/more", "/other/made/new"}) {
       EXPECT_EQ(Try(container, {"write", path, "written"}), "OK") << path;
       EXPECT_EQ(Read(container, path), "written") << path;
     }

@@ -146,6 +146,21 @@ TEST(ImageVolumesTest, WhatTheRequestMountsIsCovered) {
   EXPECT_THAT(Volumes(good), ElementsAre("/database"));
 }
 
+// Nothing of the host is mounted while paths of the image are resolved.
+TEST(ImageVolumesTest, ComeBeforeAllOtherMounts) {
+  GoodContainer good;
+  good.Security().set_readonly_rootfs(true);
+  good.image.volumes = {"/a/b/c/d", "/x"};
+  good.AddMount("/host", "/y");
+  const auto decision = good.Plan();
+  ASSERT_TRUE(decision.ok()) << decision.status();
+  const auto& mounts = decision->plan.mounts();
+  ASSERT_GT(mounts.size(), 3);
+  EXPECT_EQ(mounts[0].target(), "/x");
+  EXPECT_EQ(mounts[1].target(), "/a/b/c/d");
+  EXPECT_EQ(mounts[2].target(), "/y");
+}
+
 TEST(ImageVolumesTest, OddPathsAreRefusedWithTheImage) {
   for (const char* path :
        {"", "data", "/..", "/a/../b", "/../../etc", "/", "//", "/proc",
