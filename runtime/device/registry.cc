@@ -25,8 +25,7 @@ constexpr size_t kMaxDevices = 1024;  // of a container
 constexpr size_t kMaxBroken = 1024;   // bytes of what is told about files
 
 bool IsSpecName(absl::string_view name) {
-  return absl::EndsWith(name, ".json") || absl::EndsWith(name, ".yaml") ||
-         absl::EndsWith(name, ".yml");
+  return absl::EndsWith(name, ".json") || absl::EndsWith(name, ".yaml");
 }
 
 // Sorted; of a directory that isn't there, none.

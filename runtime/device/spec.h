@@ -90,7 +90,7 @@ struct Spec {
 absl::StatusOr<Spec> ParseSpec(const json::Value& value,
                                absl::string_view file);
 
-// The text of a file whose name ends in .json, .yaml or .yml.
+// The text of a file whose name ends in .json or .yaml.
 absl::StatusOr<Spec> ParseSpecText(absl::string_view text,
                                    absl::string_view file);
 

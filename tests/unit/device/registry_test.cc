@@ -119,6 +119,9 @@ TEST_F(RegistryTest, AnUnknownDeviceIsNamedWithTheDirectories) {
 TEST_F(RegistryTest, ABrokenFileSpoilsNoOther) {
   Write("low/a.yaml", "a: [\n");
   Write("low/b.json", Spec("a", Env("A=1")));
+  // No names of specs.
+  Write("low/b.yml", Spec("a", Env("B=1")));
+  Write("low/b.json.old", Spec("a", Env("B=1")));
   mkfifo((root_ + "/low/c.json").c_str(), 0600);
   std::filesystem::create_directory(root_ + "/low/d.json");
   EXPECT_THAT(EnvOf({"v.com/c=a"}), ElementsAre("A=1"));
