@@ -17,13 +17,13 @@ forbid runtime 'shim/|tests/|api/cri/'
 forbid shim 'tests/'
 forbid api 'runtime/|shim/|tests/'
 
-# Inside runtime: base <- kernel <- {identity cgroup mount seccomp network
+# Inside runtime: base <- kernel <- {identity cgroup mount seccomp network device
 # image} <- rootfs <- pod <- {keeper puller}; siblings leave each other alone.
 # image says whose users an image has in identity's words.
-above_base='kernel|identity|cgroup|mount|seccomp|network|image|rootfs|pod|keeper|puller'
+above_base='kernel|identity|cgroup|mount|seccomp|network|device|image|rootfs|pod|keeper|puller'
 forbid runtime/base "runtime/($above_base)/"
-forbid runtime/kernel "runtime/(identity|cgroup|mount|seccomp|network|image|rootfs|pod|keeper|puller)/"
-siblings=(identity cgroup mount seccomp network image)
+forbid runtime/kernel "runtime/(identity|cgroup|mount|seccomp|network|device|image|rootfs|pod|keeper|puller)/"
+siblings=(identity cgroup mount seccomp network device image)
 for one in "${siblings[@]}"; do
   others=$(printf '%s\n' "${siblings[@]}" | grep -vx "$one" | paste -sd'|')
   [[ $one == image ]] && others=${others//identity|/}

@@ -9,7 +9,7 @@ packages=(
   libabsl-dev libarchive-dev libbenchmark-dev libboost-dev libcap-dev
   libcli11-dev libcurl4-openssl-dev libgmock-dev libgrpc++-dev libgtest-dev
   libisal-dev libprotobuf-dev libseccomp-dev libspdlog-dev libsqlite3-dev
-  libssl-dev libsystemd-dev libtomlplusplus-dev libzstd-dev
+  libssl-dev libsystemd-dev libtomlplusplus-dev libyaml-dev libzstd-dev
   nettle-dev nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
   # Run.
   containernetworking-plugins erofs-utils iproute2 iptables mount util-linux

@@ -169,4 +169,47 @@ if [[ -x build/dev/bin/caisson-probe ]]; then
   push library/caisson-probe:latest '{"Entrypoint": ["/caisson-probe"]}' \
     "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null
 fi
+# A layer with what the volumes of an image may meet.
+volumes_layer() {
+  local file=$cache/volumes.tar.gz
+  if [[ hack/make_images.sh -nt $file ]]; then
+    local dir
+    dir=$(mktemp -d)
+    mkdir -p "$dir"/{data/sub,open}
+    chmod 755 "$dir"
+    chmod 1777 "$dir/open"
+    echo image >"$dir/data/file"
+    ln -s / "$dir/to-root"
+    ln -s /../../../../var/tmp/caisson-away "$dir/away"
+    ln -s data "$dir/linked"
+    ln -s data "$dir/other"
+    ln -s dev "$dir/to-dev"
+    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    rm -rf "$dir"
+  fi
+  echo "$file"
+}
+volumes() { # volumes TAG PATH...
+  local tag=$1 list
+  shift
+  list=$(printf '"%s": {}, ' "$@")
+  push library/caisson-volumes:$tag \
+    "{\"Entrypoint\": [\"/caisson-probe\"], \"Volumes\": {${list%, }}}" "$base" \
+    "$(program build/dev/bin/caisson-probe caisson-probe)" "$(volumes_layer)" >/dev/null
+}
+if [[ -x build/dev/bin/caisson-probe ]]; then
+  volumes good /data /data/sub /open /new/deep/ /linked /other/made /to-dev
+  volumes dots /../../../../etc
+  volumes inner-dots /data/../../..
+  volumes relative data
+  volumes root /
+  volumes kernel /proc/sys
+  volumes to-root /to-root
+  volumes away /away
+  volumes file /data/file
+  # An environment that a program of the host would obey.
+  push library/caisson-hostile-env:latest \
+    '{"Entrypoint": ["/caisson-probe"], "Env": ["LD_PRELOAD=./x.so", "LD_LIBRARY_PATH=.", "BASH_ENV=./x", "PATH=."]}' \
+    "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null
+fi
 push $tools/test-image-digest:latest "$shell" "$base" "$(marker digest)"

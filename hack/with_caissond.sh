@@ -121,7 +121,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-mkdir -p "$dir"/{cni,hosts,logs,run}
+mkdir -p "$dir"/{cdi,cni,hosts,logs,run}
 # As /run is.
 mount -t tmpfs -o mode=755 caisson-run "$dir/run"
 if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
@@ -153,6 +153,9 @@ allow_faults = true
 
 [cni]
 conf_dir = "$dir/cni"
+
+[cdi]
+spec_dirs = ["$dir/cdi"]
 
 [registry]
 hosts_dir = "$dir/hosts"

@@ -166,8 +166,55 @@ absl::StatusOr<UniqueFd> VolumeSource(ChildContext& context, int index) {
   return clone;
 }
 
+absl::StatusOr<uint64_t> MountIdOf(int fd) {
+  struct statx facts = {};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &facts) != 0) {
+    return ErrnoError("stat", "directory");
+  }
+  return facts.stx_mnt_id;
+}
+
+absl::StatusOr<bool> IsSameFile(int one, int other) {
+  struct stat a = {};
+  struct stat b = {};
+  if (fstat(one, &a) != 0 || fstat(other, &b) != 0) {
+    return ErrnoError("stat", "directory");
+  }
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// A directory of the root as a mount of its own, which seal-root leaves
+// writable: what the image has there shows, and what is written goes where
+// all goes that the container writes.  Nothing is copied, and no path of the
+// image is followed but inside the root (CVE-2022-23648).
+absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
+  const int root = context.root.get();
+  ASSIGN_OR_RETURN(
+      const UniqueFd point,
+      kernel::MakeDirectoryInRoot(root, mount.target(), context.pod.root));
+  ASSIGN_OR_RETURN(const uint64_t root_mount, MountIdOf(root));
+  ASSIGN_OR_RETURN(const uint64_t point_mount, MountIdOf(point.get()));
+  if (root_mount != point_mount) {
+    // /dev by a link, or a part within another one: writable already.
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const bool whole, IsSameFile(root, point.get()));
+  if (whole) {
+    return absl::FailedPreconditionError("a link of the image to its root");
+  }
+  ASSIGN_OR_RETURN(UniqueFd part, kernel::CloneTreeAt(point.get(), false));
+  kernel::MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  attributes.propagation = MS_PRIVATE;
+  RETURN_IF_ERROR(kernel::SetMountAttributes(part.get(), attributes));
+  return kernel::AttachMount(part.get(), point.get());
+}
+
 absl::Status MountVolume(ChildContext& context, int index) {
   const std::string& path = context.plan->mounts(index).target();
+  if (context.plan->mounts(index).kind() == v1::Mount::ROOT_PART) {
+    return Annotate(MountRootPart(context, context.plan->mounts(index)), path);
+  }
   absl::StatusOr<UniqueFd> source = VolumeSource(context, index);
   RETURN_IF_ERROR(Annotate(source.status(), path));
   ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(source->get()));
@@ -205,6 +252,10 @@ absl::Status TakeSources(ChildContext& context) {
   for (const v1::Mount& mount : context.plan->mounts()) {
     if (mount.kind() == v1::Mount::SHM) {
       context.sources.push_back(std::move(context.shared_memory));
+      continue;
+    }
+    if (mount.kind() == v1::Mount::ROOT_PART) {
+      context.sources.emplace_back();
       continue;
     }
     if (mount.kind() == v1::Mount::IMAGE) {

@@ -78,7 +78,7 @@ absl::StatusOr<std::string> PluginNetwork::Run(
     const Attachment& attachment, const json::Value& previous) const {
   ASSIGN_OR_RETURN(const std::string type,
                    json::GetString(configuration.plugins[index], "type"));
-  PluginRun run;
+  kernel::Command run;
   ASSIGN_OR_RETURN(run.program, FindPlugin(options_.bin_dirs, type));
   run.environment = MakeEnvironment(attachment, command, options_.bin_dirs);
   run.input = MakeInput(configuration, index, attachment, previous);

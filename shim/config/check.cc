@@ -89,6 +89,12 @@ absl::Status CheckCgroupDriver(absl::string_view value) {
   return Must("be auto, cgroupfs or systemd");
 }
 
+absl::Status CheckVolumes(absl::string_view value) {
+  return value == "writable" || value == "ignore"
+             ? absl::OkStatus()
+             : Must("be writable or ignore");
+}
+
 absl::Status CheckHandlerName(absl::string_view value) {
   constexpr size_t kLongestLabel = 63;  // RFC 1123
   const bool plain = HasOnly(value, [](char c) {

@@ -25,6 +25,8 @@ absl::Status CheckCgroup(absl::string_view value);
 
 absl::Status CheckCgroupDriver(absl::string_view value);
 
+absl::Status CheckVolumes(absl::string_view value);
+
 // What Kubernetes accepts as the handler of a RuntimeClass: a DNS label.
 absl::Status CheckHandlerName(absl::string_view value);
 

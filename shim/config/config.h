@@ -42,6 +42,13 @@ struct Config {
     bool operator==(const Cni&) const = default;
   } cni;
 
+  struct Cdi {
+    std::vector<std::string> spec_dirs = {"/etc/cdi", "/var/run/cdi"};
+    uint32_t hook_timeout_seconds = 60;
+
+    bool operator==(const Cdi&) const = default;
+  } cdi;
+
   struct Registry {
     std::string hosts_dir = "/etc/caisson/hosts.d";
 
@@ -52,6 +59,8 @@ struct Config {
     uint32_t puller_uid = 65534;
     uint32_t puller_gid = 65534;
     uint32_t parallel_layers = 4;
+    // writable or ignore: the volumes that images declare.
+    std::string volumes = "writable";
 
     bool operator==(const Image&) const = default;
   } image;

@@ -76,6 +76,16 @@ absl::StatusOr<uid_t> RootOf(const state::v1::PodRecord& pod) {
 void Describe(const plan::ContainerDecision& decision,
               const image::Image& image, const state::v1::PodRecord& pod,
               ContainerRecord& record) {
+  for (const device::Hook& hook : decision.hooks) {
+    state::v1::Hook& kept = *record.add_hooks();
+    kept.set_moment(std::string(device::MomentName(hook.moment)));
+    kept.set_path(hook.path);
+    kept.mutable_arguments()->Assign(hook.arguments.begin(),
+                                     hook.arguments.end());
+    kept.mutable_environment()->Assign(hook.environment.begin(),
+                                       hook.environment.end());
+    kept.set_timeout_seconds(hook.timeout_seconds);
+  }
   record.set_image_id(image.id);
   record.set_image_ref(image.repo_digests.empty() ? image.id
                                                   : image.repo_digests[0]);
@@ -152,6 +162,7 @@ absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
   inputs.pod_directory = PodDirectory(pod.id);
   inputs.apparmor.enabled = kernel::HasAppArmor();
   ASSIGN_OR_RETURN(inputs.apparmor.profiles, kernel::AppArmorProfiles());
+  ASSIGN_OR_RETURN(inputs.edits, FindCdiDevices(request.config()));
   ASSIGN_OR_RETURN(plan::ContainerDecision decision,
                    plan::PlanContainer(inputs));
   RETURN_IF_ERROR(CheckIds(decision.ids, pod));
@@ -216,12 +227,18 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   const absl::StatusOr<keeper::v1::ContainerCreated> created =
       keeper->CreateContainer(std::move(plan));
   RETURN_IF_ERROR(FromWork(created.status()));
+  // What ran before a failure is told of the end, after the processes are gone.
+  rollback.Add("hooks", [this, it] {
+    RunLateHooks(*it, device::Moment::kPoststop);
+    return absl::OkStatus();
+  });
   rollback.Add("processes",
                [keeper, it] { return keeper->RemoveContainer(it->id); });
   record.set_pid(created->pid());
   record.set_read_back(created->read_back().SerializeAsString());
   it->steps = created->steps();
-  return absl::OkStatus();
+  RETURN_IF_ERROR(FromWork(RunHooks(*it, device::Moment::kPrestart)));
+  return FromWork(RunHooks(*it, device::Moment::kCreateRuntime));
 }
 
 absl::StatusOr<std::string> Runtime::CreateContainer(

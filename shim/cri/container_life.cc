@@ -26,26 +26,32 @@ absl::Status Runtime::StartContainer(const std::string& id) {
   ASSIGN_OR_RETURN(const ContainerPtr container, FindContainer(id));
   ASSIGN_OR_RETURN(const SandboxPtr pod, FindPod(container->pod_id));
   const std::lock_guard<std::mutex> operation(container->operation);
+  RETURN_IF_ERROR(StartProgram(*container, *pod));
+  RunLateHooks(*container, device::Moment::kPoststart);
+  return absl::OkStatus();
+}
+
+absl::Status Runtime::StartProgram(Container& container, Sandbox& pod) {
   {
-    const std::lock_guard<std::mutex> lock(container->mutex);
-    if (container->record.state() != ContainerRecord::CREATED) {
+    const std::lock_guard<std::mutex> lock(container.mutex);
+    if (container.record.state() != ContainerRecord::CREATED) {
       return absl::FailedPreconditionError(
-          absl::StrCat("start container ", container->id,
+          absl::StrCat("start container ", container.id,
                        ": it was started before, or has ended"));
     }
   }
-  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
+  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(pod));
   absl::StatusOr<keeper::v1::ContainerStarted> started =
-      keeper->StartContainer(container->id);
-  const std::lock_guard<std::mutex> lock(container->mutex);
-  ContainerRecord& record = container->record;
+      keeper->StartContainer(container.id);
+  const std::lock_guard<std::mutex> lock(container.mutex);
+  ContainerRecord& record = container.record;
   if (!started.ok()) {
     record.set_reason("StartError");
     record.set_message(std::string(started.status().message()));
     RETURN_IF_ERROR(parts_.store->PutContainer(record));
     return Annotate(
         FromWork(started.status()),
-        absl::StrCat("start container ", container->config.metadata().name()));
+        absl::StrCat("start container ", container.config.metadata().name()));
   }
   record.set_started_at(started->started_at());
   record.set_seccomp_mode(started->seccomp_mode());
@@ -53,7 +59,7 @@ absl::Status Runtime::StartContainer(const std::string& id) {
   if (record.state() == ContainerRecord::CREATED) {
     record.set_state(ContainerRecord::RUNNING);
   }
-  container->changed.notify_all();
+  container.changed.notify_all();
   return parts_.store->PutContainer(record);
 }
 
@@ -130,6 +136,7 @@ absl::Status Runtime::FreeContainer(Container& container) {
     RETURN_IF_ERROR(group->WaitUntilEmpty(kKillTimeout));
     RETURN_IF_ERROR(group->Destroy());
   }
+  RunLateHooks(container, device::Moment::kPoststop);
   RETURN_IF_ERROR(RemoveTree(ContainerDirectory(container.id)));
   RETURN_IF_ERROR(parts_.store->RemoveContainer(container.id));
   ReleaseImages(container.record);

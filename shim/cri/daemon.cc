@@ -165,6 +165,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   cni.cache_dir = config.state + "/cni";
   cni.timeout = absl::Seconds(config.cni.timeout_seconds);
   parts.cni = network::Cni::Create(std::move(cni));
+  parts.devices = std::make_unique<device::Registry>(config.cdi.spec_dirs);
   parts.seccomp = seccomp::Compiler::Create();
   ASSIGN_OR_RETURN(parts.device_filter,
                    cgroup::LoadDeviceFilter(cgroup::StandardDeviceRules()));

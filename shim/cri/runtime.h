@@ -12,6 +12,7 @@
 #include "api/cri/v1/api.pb.h"
 #include "runtime/base/rollback.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/device/registry.h"
 #include "runtime/identity/id_pool.h"
 #include "runtime/image/image_store.h"
 #include "runtime/network/cni.h"
@@ -39,6 +40,7 @@ class Runtime {
     std::unique_ptr<store::Store> store;
     std::unique_ptr<image::ImageStore> images;
     std::unique_ptr<network::Cni> cni;
+    std::unique_ptr<device::Registry> devices;
     std::unique_ptr<seccomp::Compiler> seccomp;
     std::unique_ptr<pod::KeeperFactory> keepers;
     // Program of containers without devices of their own.
@@ -169,6 +171,15 @@ class Runtime {
   // InvalidArgument or NotFound for what is no device.
   absl::Status GuardDevices(const keeper::v1::ContainerPlan& plan,
                             const cgroup::Cgroup& group);
+  // container_cdi.cc: what the CDI devices of `config` bring, with the host's
+  // nodes found; FailedPrecondition or InvalidArgument.
+  absl::StatusOr<device::Edits> FindCdiDevices(
+      const v1::ContainerConfig& config);
+  // Runs those of the record's hooks that belong to `moment`, up to the first
+  // that fails.
+  absl::Status RunHooks(const Container& container, device::Moment moment);
+  // Those whose failure is only worth a warning.
+  void RunLateHooks(const Container& container, device::Moment moment);
   absl::Status LimitPod(Sandbox& pod);
   // Under systemd: makes the pod's scope in `slice`, with its keeper in it.
   // The scope goes with the keeper, after all others of the pod.
@@ -180,6 +191,7 @@ class Runtime {
   absl::StatusOr<std::string> CheckRunning(Container& container);
 
   // container_life.cc
+  absl::Status StartProgram(Container& container, Sandbox& pod);
   absl::Status EndContainer(Container& container, absl::Duration timeout);
   bool AwaitExit(Container& container, absl::Duration timeout);
 

@@ -117,6 +117,10 @@ void SetEnvironment(const ContainerInputs& inputs, const std::string& home,
   for (const cri::KeyValue& entry : inputs.config.envs()) {
     SetVariable(env, entry.key(), entry.value());
   }
+  for (const std::string& entry : inputs.edits.env) {
+    const size_t equals = entry.find('=');
+    SetVariable(env, entry.substr(0, equals), entry.substr(equals + 1));
+  }
   if (!HasVariable(env, "HOME=")) {
     SetVariable(env, "HOME", home);
   }
@@ -341,25 +345,6 @@ absl::Status SetPaths(const ContainerInputs& inputs,
   return absl::OkStatus();
 }
 
-absl::Status AddDevices(const ContainerInputs& inputs,
-                        keeper::v1::ContainerPlan& plan) {
-  for (const cri::Device& from : inputs.config.devices()) {
-    RETURN_IF_ERROR(
-        CheckPlainPath("config.devices.host_path", from.host_path()));
-    RETURN_IF_ERROR(
-        CheckPlainPath("config.devices.container_path", from.container_path()));
-    if (from.permissions().find_first_not_of("rwm") != std::string::npos) {
-      return Refuse("config.devices.permissions", from.permissions(),
-                    "has other letters than r, w and m");
-    }
-    keeper::v1::Device& device = *plan.add_devices();
-    device.set_host_path(from.host_path());
-    device.set_container_path(from.container_path());
-    device.set_permissions(from.permissions());
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SetStopSignal(const ContainerInputs& inputs,
                            ContainerDecision& decision) {
   ASSIGN_OR_RETURN(const int asked, FromCri(inputs.config.stop_signal()));
@@ -375,6 +360,20 @@ absl::Status SetStopSignal(const ContainerInputs& inputs,
   return absl::OkStatus();
 }
 
+absl::Status AddGroups(const ContainerInputs& inputs,
+                       ContainerDecision& decision) {
+  keeper::v1::Process& process = *decision.plan.mutable_process();
+  for (const uint32_t id : inputs.edits.groups) {
+    RETURN_IF_ERROR(CheckId("additionalGids of a CDI device", id));
+    const auto& groups = process.groups();
+    if (std::find(groups.begin(), groups.end(), id) == groups.end()) {
+      process.add_groups(id);
+      decision.ids.push_back(id);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetProcess(const ContainerInputs& inputs,
                         ContainerDecision& decision) {
   keeper::v1::Process& process = *decision.plan.mutable_process();
@@ -384,6 +383,7 @@ absl::Status SetProcess(const ContainerInputs& inputs,
   decision.ids.push_back(user.uid);
   decision.ids.insert(decision.ids.end(), user.groups.begin(),
                       user.groups.end());
+  RETURN_IF_ERROR(AddGroups(inputs, decision));
   SetEnvironment(inputs, user.home, process);
   RETURN_IF_ERROR(SetCapabilities(inputs, process));
   process.set_no_new_privileges(Security(inputs).no_new_privs());
@@ -408,6 +408,7 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   RETURN_IF_ERROR(SetLog(inputs, decision));
   RETURN_IF_ERROR(SetPidMode(inputs, decision.plan));
   RETURN_IF_ERROR(AddDevices(inputs, decision.plan));
+  decision.hooks = inputs.edits.hooks;
   RETURN_IF_ERROR(SetStopSignal(inputs, decision));
   const cri::LinuxContainerSecurityContext& security = Security(inputs);
   decision.plan.set_read_only_root(security.readonly_rootfs());

@@ -7,6 +7,7 @@
 #include "api/cri/v1/api.pb.h"
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/device/spec.h"
 #include "runtime/identity/user_lookup.h"
 #include "runtime/image/image_store.h"
 #include "shim/config/config.h"
@@ -34,6 +35,8 @@ struct ContainerInputs {
   // and hosts.
   std::string pod_directory;
   AppArmor apparmor;
+  // Of its CDI devices.
+  device::Edits edits;
 };
 
 // A checked CreateContainer request, as what is to be done.
@@ -45,6 +48,7 @@ struct ContainerDecision {
   std::string log_path;
   int stop_signal = 15;
   std::vector<uint32_t> ids;  // all that the process has, for the pod's map
+  std::vector<device::Hook> hooks;
   // Without id, layers, directories, fds and seccomp program.
   keeper::v1::ContainerPlan plan;
 };
@@ -56,6 +60,23 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
 // machine can't give.
 absl::Status ChooseLabels(const ContainerInputs& inputs,
                           ContainerDecision& decision);
+
+// devices.cc: names of the CDI devices that a container asks for, by field or
+// by annotation (cdi.k8s.io/...), each once.
+absl::StatusOr<std::vector<std::string>> CdiNames(
+    const runtime::v1::ContainerConfig& config);
+
+// devices.cc: the request's devices and those of the edits.
+absl::Status AddDevices(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan);
+
+// volumes.cc: the volumes that the image declares and no mount of the plan
+// covers, where the root is read-only.
+absl::Status AddVolumes(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan);
+
+// Without double slashes, "." and the last slash.
+std::string CleanPath(absl::string_view path);
 
 // mounts.cc: the volumes and the files every container gets, parents first.
 absl::Status AddMounts(const ContainerInputs& inputs,

@@ -21,16 +21,6 @@ constexpr const char* kProcTargets[] = {
     "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
     "/proc/swaps",   "/proc/uptime",    "/proc/loadavg", "/proc/slabinfo"};
 
-std::string Clean(absl::string_view path) {
-  std::string clean;
-  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    if (part != ".") {
-      absl::StrAppend(&clean, "/", part);
-    }
-  }
-  return clean.empty() ? "/" : clean;
-}
-
 absl::Status CheckTarget(const std::string& field, const std::string& target) {
   if (target == "/") {
     return Refuse(field, target, "is not a place for a mount");
@@ -88,7 +78,7 @@ absl::StatusOr<Mount> ReadImageMount(const cri::Mount& from,
   Mount mount;
   mount.set_kind(Mount::IMAGE);
   mount.set_source(from.image().image());
-  mount.set_target(Clean(from.container_path()));
+  mount.set_target(CleanPath(from.container_path()));
   RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
   const std::string& sub_path = from.image_sub_path();
   RETURN_IF_ERROR(CheckText(field + ".image_sub_path", sub_path, 4095, true));
@@ -144,7 +134,7 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   Mount mount;
   mount.set_kind(Mount::BIND);
   mount.set_source(from.host_path());
-  mount.set_target(Clean(from.container_path()));
+  mount.set_target(CleanPath(from.container_path()));
   RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
   mount.set_recursive(true);
   // No device of the host is reached through a volume of a pod that is not
@@ -167,6 +157,52 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   return mount;
 }
 
+absl::StatusOr<Mount> ReadEdit(const device::Mount& from,
+                               const ContainerInputs& inputs) {
+  Mount mount;
+  mount.set_kind(Mount::BIND);
+  mount.set_source(from.host_path);
+  mount.set_target(from.container_path);
+  RETURN_IF_ERROR(CheckTarget("containerPath of a CDI device", mount.target()));
+  mount.set_recursive(from.recursive);
+  mount.set_read_only(from.read_only);
+  mount.set_nosuid(from.nosuid);
+  // As for the request's own.
+  mount.set_nodev(from.nodev || inputs.own_users);
+  mount.set_noexec(from.noexec);
+  mount.set_id_mapping(inputs.own_users ? Mount::MAPPED : Mount::UNMAPPED);
+  switch (from.propagation) {
+    case device::Mount::Propagation::kPrivate:
+      mount.set_propagation(Mount::PRIVATE);
+      break;
+    case device::Mount::Propagation::kFromHost:
+      mount.set_propagation(Mount::HOST_TO_CONTAINER);
+      break;
+    case device::Mount::Propagation::kBoth:
+      mount.set_propagation(Mount::BIDIRECTIONAL);
+      break;
+  }
+  return mount;
+}
+
+// What devices bring stands in the place of what was there.
+absl::Status AddEdits(const ContainerInputs& inputs,
+                      keeper::v1::ContainerPlan& plan,
+                      std::set<std::string>& targets) {
+  for (const device::Mount& from : inputs.edits.mounts) {
+    ASSIGN_OR_RETURN(Mount mount, ReadEdit(from, inputs));
+    auto& mounts = *plan.mutable_mounts();
+    mounts.erase(std::remove_if(mounts.begin(), mounts.end(),
+                                [&](const Mount& it) {
+                                  return it.target() == mount.target();
+                                }),
+                 mounts.end());
+    targets.insert(mount.target());
+    *plan.add_mounts() = std::move(mount);
+  }
+  return absl::OkStatus();
+}
+
 void AddFile(const ContainerInputs& inputs, const char* name,
              keeper::v1::ContainerPlan& plan) {
   Mount& mount = *plan.add_mounts();
@@ -183,7 +219,26 @@ size_t Depth(const Mount& mount) {
       std::count(mount.target().begin(), mount.target().end(), '/'));
 }
 
+// Parents first, or they would hide what lies below them.  Parts of the root
+// before all others: while paths of the image are resolved nothing of the
+// host's is in reach.
+bool StandsBefore(const Mount& a, const Mount& b) {
+  const bool a_of_host = a.kind() != Mount::ROOT_PART;
+  const bool b_of_host = b.kind() != Mount::ROOT_PART;
+  return a_of_host == b_of_host ? Depth(a) < Depth(b) : b_of_host;
+}
+
 }  // namespace
+
+std::string CleanPath(absl::string_view path) {
+  std::string clean;
+  for (absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (part != ".") {
+      absl::StrAppend(&clean, "/", part);
+    }
+  }
+  return clean.empty() ? "/" : clean;
+}
 
 absl::Status AddMounts(const ContainerInputs& inputs,
                        keeper::v1::ContainerPlan& plan) {
@@ -194,6 +249,7 @@ absl::Status AddMounts(const ContainerInputs& inputs,
     targets.insert(mount.target());
     *plan.add_mounts() = std::move(mount);
   }
+  RETURN_IF_ERROR(AddEdits(inputs, plan, targets));
   for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
     if (!targets.contains(absl::StrCat("/etc/", name))) {
       AddFile(inputs, name, plan);
@@ -207,10 +263,9 @@ absl::Status AddMounts(const ContainerInputs& inputs,
     shm.set_nodev(true);
     shm.set_noexec(true);
   }
-  // Parents first, or they would hide what lies below them.
-  std::stable_sort(
-      plan.mutable_mounts()->begin(), plan.mutable_mounts()->end(),
-      [](const Mount& a, const Mount& b) { return Depth(a) < Depth(b); });
+  RETURN_IF_ERROR(AddVolumes(inputs, plan));
+  std::stable_sort(plan.mutable_mounts()->begin(), plan.mutable_mounts()->end(),
+                   StandsBefore);
   return absl::OkStatus();
 }
 

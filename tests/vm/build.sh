@@ -24,7 +24,7 @@ packages=(
   attr curl python3 busybox-static containernetworking-plugins
   docker-registry e2fsprogs strace libgrpc++1.51 libprotobuf32 libprotobuf-lite32 libsqlite3-0
   libseccomp2 libcurl4 libarchive13 libisal2 libzstd1 libspdlog1.10
-  libnettle8 libgtest-dev libfmt9 libcap2 ca-certificates xz-utils gzip apparmor sudo
+  libnettle8 libgtest-dev libfmt9 libcap2 libyaml-0-2 ca-certificates xz-utils gzip apparmor sudo
 )
 
 mkdir -p "$out"

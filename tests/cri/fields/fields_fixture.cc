@@ -34,8 +34,12 @@ void FieldsTest::SetUp() {
   if (runtime_ == nullptr) {
     return;
   }
+  Pull(kProbeImage);
+}
+
+void FieldsTest::Pull(const std::string& image) {
   cri::PullImageRequest request;
-  request.mutable_image()->set_image(kProbeImage);
+  request.mutable_image()->set_image(image);
   cri::PullImageResponse response;
   grpc::ClientContext context;
   const grpc::Status status = images_->PullImage(&context, request, &response);

@@ -21,6 +21,7 @@ class FieldsTest : public CriTest {
   using EditPod = std::function<void(cri::PodSandboxConfig&)>;
   using EditContainer = std::function<void(cri::ContainerConfig&)>;
 
+  void Pull(const std::string& image);
   // A pod on the host's network unless `edit` says else; its id.
   std::string Pod(const EditPod& edit = nullptr,
                   const std::string& handler = "");

@@ -136,6 +136,10 @@ TEST_F(ConfigTest, StringsAreChecked) {
   EXPECT_THAT(ErrorOf("cgroup.parent = \"../x\""), HasSubstr("relative"));
   EXPECT_THAT(ErrorOf("cgroup.driver = \"runc\""),
               HasSubstr("auto, cgroupfs or systemd"));
+  EXPECT_THAT(ErrorOf("cdi.spec_dirs = [\"cdi\"]"), HasSubstr("absolute"));
+  EXPECT_THAT(ErrorOf("cdi.hook_timeout_seconds = 0"), HasSubstr("between"));
+  EXPECT_THAT(ErrorOf("image.volumes = \"tmpfs\""),
+              HasSubstr("must be writable or ignore"));
   EXPECT_THAT(ErrorOf("identity.subid_name = \"a:b\""), HasSubstr("subuid"));
   EXPECT_THAT(ErrorOf("[handlers.Big]\n"), HasSubstr("lower-case"));
   EXPECT_THAT(ErrorOf("[handlers.a]\nuser_namespace = \"never\"\n"),

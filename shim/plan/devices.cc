@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "runtime/base/status.h"
+#include "runtime/device/name.h"
+#include "shim/plan/check.h"
+#include "shim/plan/container.h"
+
+namespace caisson::plan {
+namespace {
+
+namespace cri = ::runtime::v1;
+using keeper::v1::Device;
+
+constexpr char kAnnotation[] = "cdi.k8s.io/";
+
+absl::Status AddName(absl::string_view name, absl::string_view field,
+                     std::vector<std::string>& names) {
+  RETURN_IF_ERROR(Annotate(device::CheckQualifiedName(name), field));
+  // The kubelet may say it in both ways.
+  if (std::find(names.begin(), names.end(), std::string(name)) == names.end()) {
+    names.emplace_back(name);
+  }
+  return absl::OkStatus();
+}
+
+// The last word about a path holds.
+void AddNode(const device::DeviceNode& node, keeper::v1::ContainerPlan& plan) {
+  auto& devices = *plan.mutable_devices();
+  devices.erase(std::remove_if(devices.begin(), devices.end(),
+                               [&](const Device& it) {
+                                 return it.container_path() == node.path;
+                               }),
+                devices.end());
+  Device& added = *plan.add_devices();
+  added.set_host_path(node.host_path);
+  added.set_container_path(node.path);
+  added.set_permissions(node.permissions);
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> CdiNames(
+    const cri::ContainerConfig& config) {
+  std::vector<std::string> names;
+  for (const cri::CDIDevice& each : config.cdi_devices()) {
+    RETURN_IF_ERROR(AddName(each.name(), "config.CDI_devices", names));
+  }
+  // In an order of their own: a map of protobuf has none.
+  std::vector<std::string> keys;
+  for (const auto& [key, unused] : config.annotations()) {
+    if (absl::StartsWith(key, kAnnotation)) {
+      keys.push_back(key);
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  for (const std::string& key : keys) {
+    const std::string& value = config.annotations().at(key);
+    for (absl::string_view name : absl::StrSplit(value, ',')) {
+      RETURN_IF_ERROR(
+          AddName(name, absl::StrCat("config.annotations ", key), names));
+    }
+  }
+  return names;
+}
+
+absl::Status AddDevices(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan) {
+  for (const cri::Device& from : inputs.config.devices()) {
+    RETURN_IF_ERROR(
+        CheckPlainPath("config.devices.host_path", from.host_path()));
+    RETURN_IF_ERROR(
+        CheckPlainPath("config.devices.container_path", from.container_path()));
+    if (from.permissions().find_first_not_of("rwm") != std::string::npos) {
+      return Refuse("config.devices.permissions", from.permissions(),
+                    "has other letters than r, w and m");
+    }
+    Device& device = *plan.add_devices();
+    device.set_host_path(from.host_path());
+    device.set_container_path(from.container_path());
+    device.set_permissions(from.permissions());
+  }
+  for (const device::DeviceNode& node : inputs.edits.nodes) {
+    AddNode(node, plan);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace caisson::plan

@@ -1,0 +1,67 @@
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "runtime/base/status.h"
+#include "shim/plan/check.h"
+#include "shim/plan/container.h"
+
+namespace caisson::plan {
+namespace {
+
+using keeper::v1::Mount;
+
+// Whether `path` is `parent` or lies below it.
+bool IsWithin(const std::string& path, const std::string& parent) {
+  return path == parent || absl::StartsWith(path, absl::StrCat(parent, "/"));
+}
+
+// The image's word for a path: nobody checked it before.
+absl::StatusOr<std::string> CheckVolume(const std::string& path,
+                                        const std::string& image) {
+  const std::string field = absl::StrCat("volume of image ", image);
+  RETURN_IF_ERROR(CheckPlainPath(field, path));
+  const std::string clean = CleanPath(path);
+  if (clean == "/") {
+    return Refuse(field, path, "is the root");
+  }
+  for (const char* kernel : {"/proc", "/sys", "/dev"}) {
+    if (IsWithin(clean, kernel)) {
+      return Refuse(field, path, absl::StrCat("lies in ", kernel));
+    }
+  }
+  return clean;
+}
+
+bool IsCovered(const std::string& path, const keeper::v1::ContainerPlan& plan) {
+  return std::any_of(
+      plan.mounts().begin(), plan.mounts().end(),
+      [&](const Mount& mount) { return IsWithin(path, mount.target()); });
+}
+
+}  // namespace
+
+// A root that can be written needs none of them, and then nothing is done with
+// the paths either: images of the wild declare odd ones.
+absl::Status AddVolumes(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan) {
+  if (!plan.read_only_root() || inputs.daemon.image.volumes == "ignore") {
+    return absl::OkStatus();
+  }
+  for (const std::string& path : inputs.image.volumes) {
+    ASSIGN_OR_RETURN(std::string target,
+                     CheckVolume(path, inputs.config.image().image()));
+    if (IsCovered(target, plan)) {
+      continue;
+    }
+    Mount& mount = *plan.add_mounts();
+    mount.set_kind(Mount::ROOT_PART);
+    mount.set_target(std::move(target));
+    mount.set_nosuid(true);
+    mount.set_nodev(true);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace caisson::plan
