@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "api/cri/v1/api.pb.h"
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/cgroup/cgroup.h"
@@ -28,12 +29,17 @@ struct ContainerInputs {
   const image::ImageConfig& image;
   const identity::UserDatabase& users;
   const config::Config& daemon;
+  // The pod's handler.
+  std::string handler;
+  config::Handler policy;
   // The pod has a range of its own.
   bool own_users = false;
   // Files of ours for the container: directory with resolv.conf, hostname
   // and hosts.
   std::string pod_directory;
   AppArmor apparmor;
+  // Of each CPU of the machine; masked beside what is always masked.
+  absl::Span<const std::string> thermal_throttle;
 };
 
 // A checked CreateContainer request, as what is to be done.
@@ -56,6 +62,18 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
 // machine can't give.
 absl::Status ChooseLabels(const ContainerInputs& inputs,
                           ContainerDecision& decision);
+
+// capabilities.cc: after the user is known.
+absl::Status SetCapabilities(const ContainerInputs& inputs,
+                             keeper::v1::Process& process);
+
+// devices.cc: the devices of the request, without their numbers.
+absl::Status AddDevices(const ContainerInputs& inputs,
+                        keeper::v1::ContainerPlan& plan);
+
+// paths.cc: the masked and the read-only paths.
+absl::Status SetPaths(const ContainerInputs& inputs,
+                      keeper::v1::ContainerPlan& plan);
 
 // mounts.cc: the volumes and the files every container gets, parents first.
 absl::Status AddMounts(const ContainerInputs& inputs,

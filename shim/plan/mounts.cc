@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "shim/plan/check.h"
 #include "shim/plan/container.h"
@@ -131,6 +132,37 @@ absl::Status CheckMaps(const cri::Mount& from, const std::string& field,
   return absl::OkStatus();
 }
 
+bool LiesBelow(absl::string_view path, absl::string_view directory) {
+  return absl::ConsumePrefix(&path, directory) &&
+         (path.empty() || path.front() == '/');
+}
+
+// How a pod with ids of its own sees the files of a volume.
+absl::Status ChooseMapping(const cri::Mount& from, const std::string& field,
+                           const ContainerInputs& inputs, Mount& to) {
+  if (!inputs.own_users) {
+    return absl::OkStatus();
+  }
+  const config::Handler& policy = inputs.policy;
+  to.set_id_mapping(policy.unmappable == config::UnmappablePolicy::kRefuse
+                        ? Mount::MAPPED
+                        : Mount::MAPPED_WHERE_POSSIBLE);
+  const std::string& kubelets = inputs.daemon.kubelet_dir;
+  if (LiesBelow(Clean(from.host_path()), kubelets)) {
+    return absl::OkStatus();
+  }
+  if (policy.host_path == config::HostPathPolicy::kRefuse) {
+    return Refuse(
+        field + ".host_path", from.host_path(),
+        absl::StrCat("lies outside of ", kubelets, ", and the handler ",
+                     inputs.handler, " has host_path = \"refuse\""));
+  }
+  if (policy.host_path == config::HostPathPolicy::kUnmapped) {
+    to.set_id_mapping(Mount::UNMAPPED);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
                                 const ContainerInputs& inputs) {
   const std::string field = absl::StrCat("config.mounts[", index, "]");
@@ -150,7 +182,7 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   // No device of the host is reached through a volume of a pod that is not
   // the host's root.
   mount.set_nodev(inputs.own_users);
-  mount.set_id_mapping(inputs.own_users ? Mount::MAPPED : Mount::UNMAPPED);
+  RETURN_IF_ERROR(ChooseMapping(from, field, inputs, mount));
   RETURN_IF_ERROR(SetPropagation(from, field, mount));
   RETURN_IF_ERROR(SetReadOnly(from, field, mount));
   for (const std::string& option : from.mount_options()) {
@@ -187,6 +219,9 @@ size_t Depth(const Mount& mount) {
 
 absl::Status AddMounts(const ContainerInputs& inputs,
                        keeper::v1::ContainerPlan& plan) {
+  plan.set_unmappable_advice(
+      absl::StrCat("; handlers.", inputs.handler,
+                   ".unmappable = \"unmapped\" would leave it as it is"));
   std::set<std::string> targets;
   int index = 0;
   for (const cri::Mount& from : inputs.config.mounts()) {
