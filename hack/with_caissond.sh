@@ -149,6 +149,7 @@ cat >"$dir/config.toml" <<EOF
 root = "$dir/root"
 state = "$dir/run"
 socket = "$dir/run/caisson.sock"
+kubelet_dir = "$dir/kubelet"
 allow_faults = true
 
 [cni]
@@ -165,6 +166,25 @@ slots = 256
 parent = "$group"
 keepers = "$group.keepers"
 driver = "${CAISSON_CGROUP_DRIVER:-auto}"
+
+[limits.rlimits]
+core = "0:65536"
+msgqueue = "unlimited"
+
+# For tests of what the policies do.
+[handlers.test-strict]
+host_path = "refuse"
+capability_ceiling = ["CHOWN", "KILL", "NET_ADMIN"]
+
+[handlers.test-unmapped]
+host_path = "unmapped"
+unmappable = "unmapped"
+device_ownership_from_security_context = true
+
+[handlers.test-host]
+user_namespace = "requested"
+privileged_without_host_devices = true
+device_ownership_from_security_context = true
 EOF
 [[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
 

@@ -75,7 +75,8 @@ std::string Reason(const Origin& origin, uint64_t id, int tree) {
   for (const kernel::MountEntry& entry : origin.table) {
     if (entry.id == id) {
       return entry.id_mapped
-                 ? absl::StrCat(entry.type, " is mounted with an ID map already")
+                 ? absl::StrCat(entry.type,
+                                " is mounted with an ID map already")
                  : absl::StrCat("filesystem ", entry.type,
                                 " has no ID-mapped mounts");
     }
@@ -100,9 +101,9 @@ class Taker {
   absl::StatusOr<Source> Take() {
     Source source;
     const bool whole = mount_.propagation() == Mount::BIDIRECTIONAL;
-    ASSIGN_OR_RETURN(source.tree,
-                     kernel::CloneTreeAt(origin_.fd.get(),
-                                         whole && mount_.recursive()));
+    ASSIGN_OR_RETURN(
+        source.tree,
+        kernel::CloneTreeAt(origin_.fd.get(), whole && mount_.recursive()));
     RETURN_IF_ERROR(SetTreeFlags(mount_, source.tree.get()));
     ASSIGN_OR_RETURN(source.mapped,
                      Map(source.tree.get(), origin_.mount_id, ""));
@@ -136,7 +137,8 @@ class Taker {
     const absl::StatusOr<UniqueFd> point =
         kernel::OpenInRoot(origin_.fd.get(), path, O_PATH);
     // One that another mount hides, or gone meanwhile: no path leads there.
-    if (!point.ok() || kernel::MountIdOf(point->get()).value_or(0) != entry.id) {
+    if (!point.ok() ||
+        kernel::MountIdOf(point->get()).value_or(0) != entry.id) {
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(UniqueFd tree, kernel::CloneTreeAt(point->get(), false));

@@ -12,8 +12,8 @@
 namespace caisson::plan {
 namespace {
 
-using ::testing::HasSubstr;
 using keeper::v1::Mount;
+using ::testing::HasSubstr;
 
 ContainerDecision Plan(const GoodContainer& it) {
   const absl::StatusOr<ContainerDecision> decision = it.Plan();
@@ -47,8 +47,8 @@ GoodContainer Volumes(config::HostPathPolicy policy) {
   return it;
 }
 
-constexpr const char* kHostPaths[] = {
-    "/srv/data", "/var/lib/kubelet-other/a", "/var/lib", "/"};
+constexpr const char* kHostPaths[] = {"/srv/data", "/var/lib/kubelet-other/a",
+                                      "/var/lib", "/"};
 
 TEST(HostPathPolicyTest, UnmappedHoldsOutsideOfTheKubeletsDirectory) {
   GoodContainer it = Volumes(config::HostPathPolicy::kUnmapped);
@@ -77,11 +77,10 @@ TEST(HostPathPolicyTest, RefusalsNameMountAndHandler) {
   for (const char* path : kHostPaths) {
     GoodContainer it = good;
     it.AddMount(path, "/outside");
-    EXPECT_THAT(
-        Refusal(it),
-        AllOf(HasSubstr("check config.mounts[2].host_path: \"" +
-                        std::string(path) + "\" lies outside of "),
-              HasSubstr("handler caisson has host_path = \"refuse\"")));
+    EXPECT_THAT(Refusal(it),
+                AllOf(HasSubstr("check config.mounts[2].host_path: \"" +
+                                std::string(path) + "\" lies outside of "),
+                      HasSubstr("handler caisson has host_path = \"refuse\"")));
     // With the host's ids there is nothing to map.
     it.own_users = false;
     EXPECT_EQ(MappingOf(it, "/outside"), Mount::UNMAPPED);
