@@ -106,7 +106,10 @@ clean_up() {
   remove_group "$group.keepers"
   [[ -z ${CAISSON_TEST_REGISTRY_OWN:-} ]] || "$here/registry.sh" stop "$dir/registry"
   cut -d' ' -f5 /proc/self/mountinfo | grep "^$dir/" | sort -r |
-    while read -r point; do umount -l "$point"; done
+    while read -r point; do
+      # The table has blanks as octal numbers.
+      umount -l "$(printf %b "$point")"
+    done
   ip link delete "$bridge" 2>/dev/null
   remove_chains iptables
   remove_chains ip6tables

@@ -35,8 +35,7 @@ absl::StatusOr<UniqueFd> MountNodes() {
   RETURN_IF_ERROR(tmpfs.Set("nr_blocks", "1"));
   ASSIGN_OR_RETURN(UniqueFd nodes,
                    tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
-  RETURN_IF_ERROR(
-      kernel::AttachMountAt(nodes.get(), AT_FDCWD, place.c_str()));
+  RETURN_IF_ERROR(kernel::AttachMountAt(nodes.get(), AT_FDCWD, place.c_str()));
   return nodes;
 }
 
@@ -45,10 +44,10 @@ absl::StatusOr<UniqueFd> MakeNode(const ChildContext& context,
                                   const v1::Device& device, int nodes,
                                   const std::string& name) {
   const Pod& pod = context.pod;
-  const uid_t owner = device.uid() != 0 ? HostId(pod.uids, device.uid())
-                                        : device.host_uid();
-  const gid_t group = device.gid() != 0 ? HostId(pod.gids, device.gid())
-                                        : device.host_gid();
+  const uid_t owner =
+      device.uid() != 0 ? HostId(pod.uids, device.uid()) : device.host_uid();
+  const gid_t group =
+      device.gid() != 0 ? HostId(pod.gids, device.gid()) : device.host_gid();
   if (mknodat(nodes, name.c_str(), device.mode(), device.number()) != 0 ||
       fchownat(nodes, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) != 0 ||
       // The umask has no say in it.

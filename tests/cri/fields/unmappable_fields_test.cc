@@ -1,16 +1,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <sched.h>
 #include <sys/mount.h>
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_api.h"
 #include "tests/cri/fields/fields_fixture.h"
@@ -60,7 +58,7 @@ class UnmappableFieldsTest : public FieldsTest {
   }
 
   EditContainer With(const std::function<void(cri::Mount&)>& edit = nullptr) {
-    return [=](cri::ContainerConfig& it) {
+    return [this, edit](cri::ContainerConfig& it) {
       cri::Mount& mount = *it.add_mounts();
       mount.set_host_path(volume_);
       mount.set_container_path("/volume");
@@ -89,7 +87,8 @@ class UnmappableFieldsTest : public FieldsTest {
   }
 
   Json VolumeInfo(const std::string& container) {
-    for (const Json& mount : Info(container)["mounts"]) {
+    const Json info = Info(container);
+    for (const Json& mount : info["mounts"]) {
       if (mount["target"] == "/volume") {
         return mount;
       }
@@ -179,7 +178,7 @@ TEST_F(UnmappableFieldsTest, NothingIsMountedOnTheHost) {
   EXPECT_EQ(Try(container, {"write", "/volume/new", "x"}), "OK");
   EXPECT_EQ(Probe(container, {"stat", "/volume/sub"})["uid"], 65534);
   EXPECT_EQ(VolumeInfo(container)["unmappedBelow"],
-            Json::array({"over dir", "sub", "over dir/deep"}));
+            Json::array({"sub", "over dir", "over dir/deep"}));
 }
 
 TEST_F(UnmappableFieldsTest, AMountThatIsMappedAlreadyIsNamedSo) {
@@ -196,8 +195,7 @@ TEST_F(UnmappableFieldsTest, AMountThatIsMappedAlreadyIsNamedSo) {
   kernel::MountAttributes map;
   map.user_namespace = users.get();
   ASSERT_TRUE(kernel::SetMountAttributes(tree->get(), map).ok());
-  ASSERT_TRUE(
-      kernel::AttachMountAt(tree->get(), AT_FDCWD, over_.c_str()).ok());
+  ASSERT_TRUE(kernel::AttachMountAt(tree->get(), AT_FDCWD, over_.c_str()).ok());
   EXPECT_THAT(Refusal(With()),
               AllOf(HasSubstr("mount below it at over dir"),
                     HasSubstr("tmpfs is mounted with an ID map already")));
