@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "runtime/identity/capabilities.h"
 #include "tests/cri/fields/fields_fixture.h"
@@ -123,6 +124,21 @@ TEST_F(PolicyFieldsTest, HostPathsAreRefusedWhereTheHandlerSaysSo) {
         it.mutable_mounts()->RemoveLast();
       });
   EXPECT_EQ(Read(container, "/mine/file"), "data");
+}
+
+TEST_F(PolicyFieldsTest, TheStatusOfAPodNamesItsHandler) {
+  for (const auto& [asked, named] :
+       {std::pair{"", "caisson"}, std::pair{"test-strict", "test-strict"}}) {
+    cri::PodSandboxStatusRequest request;
+    request.set_pod_sandbox_id(Pod(nullptr, asked));
+    request.set_verbose(true);
+    cri::PodSandboxStatusResponse response;
+    const grpc::Status status =
+        Call(&cri::RuntimeService::Stub::PodSandboxStatus, request, response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    const Json info = Json::parse(response.info().at("info"));
+    EXPECT_EQ(info["runtimeHandler"], named);
+  }
 }
 
 TEST_F(PolicyFieldsTest, CapabilitiesHaveACeiling) {
