@@ -53,6 +53,7 @@ bool ParseLine(absl::string_view line, MountEntry& entry) {
   const std::vector<absl::string_view> options = absl::StrSplit(fields[5], ',');
   entry.id_mapped =
       std::find(options.begin(), options.end(), "idmapped") != options.end();
+  entry.unbindable = std::find(fields.begin() + 6, dash, "unbindable") != dash;
   entry.type = Unescape(dash[1]);
   return true;
 }
@@ -106,7 +107,7 @@ std::vector<MountEntry> MountsBelow(const std::vector<MountEntry>& table,
     std::set<uint64_t> generation;
     for (const MountEntry& entry : table) {
       if (parents.contains(entry.parent) && entry.id != entry.parent &&
-          absl::StartsWith(entry.mount_point, prefix)) {
+          !entry.unbindable && absl::StartsWith(entry.mount_point, prefix)) {
         generation.insert(entry.id);
         found.push_back(entry);
       }

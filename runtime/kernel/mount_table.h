@@ -16,6 +16,7 @@ struct MountEntry {
   std::string mount_point;  // absolute, as from the process's root
   std::string type;         // of the filesystem, "ext4"
   bool id_mapped = false;
+  bool unbindable = false;
 };
 
 // Lines that are not of that form are left out.
@@ -26,8 +27,8 @@ absl::StatusOr<std::vector<MountEntry>> ReadMountTable();
 // The id in that table of the mount that `fd` is on.
 absl::StatusOr<uint64_t> MountIdOf(int fd);
 
-// Of `table`, the mounts below `path`, which lies on the mount `id`: parents
-// first, among them what others hide.
+// Of `table`, the mounts below `path`, which lies on the mount `id`, that a
+// recursive bind takes along: parents first, among them what others hide.
 std::vector<MountEntry> MountsBelow(const std::vector<MountEntry>& table,
                                     uint64_t id, absl::string_view path);
 

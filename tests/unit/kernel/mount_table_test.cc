@@ -71,6 +71,16 @@ TEST(MountTableTest, MountsBelowAPathComeParentsFirst) {
   EXPECT_EQ(PointsBelow(20, "/").size(), 5u);
 }
 
+TEST(MountTableTest, WhatCannotBeBoundStaysBehindWithWhatIsBelow) {
+  const std::vector<MountEntry> table = ParseMountTable(
+      "2 1 0:1 / /s/a rw unbindable - tmpfs tmpfs rw\n"
+      "3 2 0:2 / /s/a/b rw - tmpfs tmpfs rw\n"
+      "4 1 0:3 / /s/c rw - tmpfs unbindable rw\n");
+  const std::vector<MountEntry> below = MountsBelow(table, 1, "/s");
+  ASSERT_EQ(below.size(), 1u);
+  EXPECT_EQ(below[0].id, 4u);
+}
+
 TEST(MountTableTest, OurOwnTableHasTheRoot) {
   const UniqueFd root(open("/", O_PATH | O_CLOEXEC));
   const absl::StatusOr<uint64_t> id = MountIdOf(root.get());
