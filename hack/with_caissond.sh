@@ -106,7 +106,10 @@ clean_up() {
   remove_group "$group.keepers"
   [[ -z ${CAISSON_TEST_REGISTRY_OWN:-} ]] || "$here/registry.sh" stop "$dir/registry"
   cut -d' ' -f5 /proc/self/mountinfo | grep "^$dir/" | sort -r |
-    while read -r point; do umount -l "$point"; done
+    while read -r point; do
+      # The table has blanks as octal numbers.
+      umount -l "$(printf %b "$point")"
+    done
   ip link delete "$bridge" 2>/dev/null
   remove_chains iptables
   remove_chains ip6tables
@@ -149,6 +152,7 @@ cat >"$dir/config.toml" <<EOF
 root = "$dir/root"
 state = "$dir/run"
 socket = "$dir/run/caisson.sock"
+kubelet_dir = "$dir/kubelet"
 allow_faults = true
 
 [cni]
@@ -168,6 +172,25 @@ slots = 256
 parent = "$group"
 keepers = "$group.keepers"
 driver = "${CAISSON_CGROUP_DRIVER:-auto}"
+
+[limits.rlimits]
+core = "0:65536"
+msgqueue = "unlimited"
+
+# For tests of what the policies do.
+[handlers.test-strict]
+host_path = "refuse"
+capability_ceiling = ["CHOWN", "KILL", "NET_ADMIN"]
+
+[handlers.test-unmapped]
+host_path = "unmapped"
+unmappable = "unmapped"
+device_ownership_from_security_context = true
+
+[handlers.test-host]
+user_namespace = "requested"
+privileged_without_host_devices = true
+device_ownership_from_security_context = true
 EOF
 [[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
 

@@ -127,9 +127,9 @@ absl::Status CheckAvailable(CapabilitySet asked,
         ": this machine withholds them from the daemon"));
   }
   if (CapabilitySet beyond = asked & ~request.ceiling; beyond != 0) {
-    return absl::PermissionDeniedError(absl::StrCat(
+    return absl::InvalidArgumentError(absl::StrCat(
         "add capabilities ", absl::StrJoin(CapabilityNames(beyond), ","),
-        ": beyond the ceiling of the runtime handler"));
+        ": beyond the ceiling of the handler ", request.ceiling_of));
   }
   return absl::OkStatus();
 }

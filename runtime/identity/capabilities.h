@@ -36,6 +36,7 @@ struct CapabilityRequest {
   // HeldCapabilities().  "All" is cut down to it.
   CapabilitySet available = ~uint64_t{0};
   CapabilitySet ceiling = ~uint64_t{0};
+  std::string ceiling_of;  // the handler that has it
 };
 
 struct CapabilitySets {
@@ -50,8 +51,8 @@ struct CapabilitySets {
 // then single names, drops last but for names that are added beside drop ALL.
 // A process that isn't root keeps no permitted or effective ones but the
 // ambient; inheritable equals ambient (CVE-2022-29162).  InvalidArgument for
-// unknown names, PermissionDenied beyond the ceiling, FailedPrecondition for a
-// name that isn't available.
+// unknown names and beyond the ceiling, FailedPrecondition for a name that
+// isn't available.
 absl::StatusOr<CapabilitySets> ResolveCapabilities(
     const CapabilityRequest& request, uint32_t uid);
 

@@ -59,6 +59,7 @@ constexpr ChildStep kInitSteps[] = {
     // become a source (CVE-2021-30465), and while the mounts are the host's
     // own: what propagates must be a peer of those.
     {"take-sources", steps::TakeSources},
+    {"take-devices", steps::TakeDevices},
     {"enter-stage", steps::EnterStage},
     {"mount-root", steps::MountRoot},
     {"create-devices", steps::CreateDevices},

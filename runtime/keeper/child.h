@@ -9,6 +9,7 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/pod.h"
 #include "runtime/keeper/step.h"
+#include "runtime/mount/source.h"
 #include "runtime/rootfs/devices.h"
 
 // The child's side of a container's set-up and of an exec: what runs between
@@ -43,9 +44,9 @@ struct ChildContext {
   const ContainerNamespaces* join = nullptr;
 
   // Filled by the steps.
-  UniqueFd shared_memory;
+  mount::Source shared_memory;
   // One a mount of the plan; of an image none, but its layers.
-  std::vector<UniqueFd> sources;
+  std::vector<mount::Source> sources;
   std::map<int, std::vector<UniqueFd>> image_sources;
   std::vector<UniqueFd> layers;
   UniqueFd home;
@@ -88,13 +89,16 @@ absl::Status EnterHostMounts(ChildContext& context);
 absl::Status TakeSources(ChildContext& context);
 absl::Status EnterStage(ChildContext& context);
 absl::Status MountRoot(ChildContext& context);
-absl::Status CreateDevices(ChildContext& context);
 absl::Status MountVolumes(ChildContext& context);
 absl::Status SealRoot(ChildContext& context);
 absl::Status CloneRoot(ChildContext& context);
 absl::Status MountKernelFilesystems(ChildContext& context);
 absl::Status PivotRoot(ChildContext& context);
 absl::Status HideKernelPaths(ChildContext& context);
+
+// init_devices.cc
+absl::Status TakeDevices(ChildContext& context);
+absl::Status CreateDevices(ChildContext& context);
 
 // init_process.cc
 absl::Status AttachStdio(ChildContext& context);

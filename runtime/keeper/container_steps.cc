@@ -215,6 +215,9 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
     if (message.init_pid() != 0 && received->fds.size() == 1) {
       report.init_pid = message.init_pid();
       report.init = std::move(received->fds[0]);
+      if (report.message.ready()) {
+        return absl::OkStatus();
+      }
       continue;
     }
     if (message.has_error()) {
@@ -225,6 +228,11 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
       report.terminal = std::move(received->fds[0]);
     }
     report.message = std::move(message);
+    // On a busy machine the init may be ready before its parent has told us
+    // of it.
+    if (report.message.ready() && !report.init.ok()) {
+      continue;
+    }
     return absl::OkStatus();
   }
 }

@@ -133,7 +133,7 @@ absl::Status MountQueues(int dev) {
 
 // The volume of number `index`, ready to be attached.  One of an image is put
 // together in the stage: an overlay is made of attached mounts only.
-absl::StatusOr<UniqueFd> VolumeSource(ChildContext& context, int index) {
+absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
   const auto image = context.image_sources.find(index);
   if (image == context.image_sources.end()) {
     return std::move(context.sources[static_cast<size_t>(index)]);
@@ -158,12 +158,25 @@ absl::StatusOr<UniqueFd> VolumeSource(ChildContext& context, int index) {
   ASSIGN_OR_RETURN(
       const UniqueFd part,
       kernel::OpenInRoot(whole.get(), path.empty() ? "." : path, O_PATH));
-  ASSIGN_OR_RETURN(UniqueFd clone, kernel::CloneTreeAt(part.get(), false));
+  mount::Source volume;
+  ASSIGN_OR_RETURN(volume.tree, kernel::CloneTreeAt(part.get(), false));
   kernel::MountAttributes attributes;
   attributes.set = MOUNT_ATTR_RDONLY | kHardened;
   attributes.propagation = MS_PRIVATE;
-  RETURN_IF_ERROR(kernel::SetMountAttributes(clone.get(), attributes));
-  return clone;
+  RETURN_IF_ERROR(kernel::SetMountAttributes(volume.tree.get(), attributes));
+  return volume;
+}
+
+// The volume's content may be a container's: nothing leaves the volume.
+absl::Status AttachParts(const mount::Source& volume) {
+  for (const mount::Source::Part& part : volume.parts) {
+    const absl::StatusOr<UniqueFd> point =
+        kernel::OpenInRoot(volume.tree.get(), part.path, O_PATH);
+    RETURN_IF_ERROR(Annotate(point.status(), part.path));
+    RETURN_IF_ERROR(Annotate(kernel::AttachMount(part.tree.get(), point->get()),
+                             part.path));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> MountIdOf(int fd) {
@@ -215,16 +228,27 @@ absl::Status MountVolume(ChildContext& context, int index) {
   if (context.plan->mounts(index).kind() == v1::Mount::ROOT_PART) {
     return Annotate(MountRootPart(context, context.plan->mounts(index)), path);
   }
-  absl::StatusOr<UniqueFd> source = VolumeSource(context, index);
+  const absl::StatusOr<mount::Source> source = VolumeSource(context, index);
   RETURN_IF_ERROR(Annotate(source.status(), path));
-  ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(source->get()));
+  const int tree = source->tree.get();
+  ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(tree));
   absl::StatusOr<UniqueFd> target =
       directory
           ? kernel::MakeDirectoryInRoot(context.root.get(), path,
                                         context.pod.root)
           : kernel::MakeFileInRoot(context.root.get(), path, context.pod.root);
   RETURN_IF_ERROR(Annotate(target.status(), path));
-  return Annotate(kernel::AttachMount(source->get(), target->get()), path);
+  RETURN_IF_ERROR(Annotate(kernel::AttachMount(tree, target->get()), path));
+  return Annotate(AttachParts(*source), path);
+}
+
+void Note(const v1::Mount& mount, const mount::Source& source,
+          v1::ReadBack& read) {
+  v1::MappedMount& facts = *read.add_mounts();
+  facts.set_target(mount.target());
+  facts.set_mapped(source.mapped);
+  facts.mutable_unmapped_below()->Assign(source.unmapped_below.begin(),
+                                         source.unmapped_below.end());
 }
 
 }  // namespace
@@ -242,13 +266,6 @@ absl::Status EnterHostMounts(ChildContext& context) {
 
 absl::Status TakeSources(ChildContext& context) {
   const Pod& pod = context.pod;
-  ASSIGN_OR_RETURN(context.devices, context.plan->host_devices()
-                                        ? rootfs::TakeHostDevices()
-                                        : rootfs::TakeStandardDevices());
-  for (const v1::Device& device : context.plan->devices()) {
-    ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(device.host_path()));
-    context.devices.push_back({std::move(tree), device.container_path()});
-  }
   for (const v1::Mount& mount : context.plan->mounts()) {
     if (mount.kind() == v1::Mount::SHM) {
       context.sources.push_back(std::move(context.shared_memory));
@@ -265,9 +282,10 @@ absl::Status TakeSources(ChildContext& context) {
       context.sources.emplace_back();
       continue;
     }
-    absl::StatusOr<UniqueFd> source =
-        mount::TakeSource(mount, pod.shm_path(), pod.map_fd());
+    absl::StatusOr<mount::Source> source = mount::TakeSource(
+        mount, pod.shm_path(), pod.map_fd(), context.plan->unmappable_advice());
     RETURN_IF_ERROR(Annotate(source.status(), mount.target()));
+    Note(mount, *source, context.read_back);
     context.sources.push_back(std::move(source).value());
   }
   return TakeRoot(context);
@@ -296,11 +314,6 @@ absl::Status MountRoot(ChildContext& context) {
             .status());
   }
   return absl::OkStatus();
-}
-
-absl::Status CreateDevices(ChildContext& context) {
-  return rootfs::PopulateDev(context.root.get(), context.devices,
-                             context.pod.root);
 }
 
 absl::Status MountVolumes(ChildContext& context) {

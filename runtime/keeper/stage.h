@@ -18,6 +18,8 @@ inline constexpr char kStageRoot[] = "root";
 inline constexpr char kStageHome[] = "home";
 inline constexpr char kStageLayer[] = "l";
 inline constexpr char kStageVolume[] = "v";
+// Device nodes of the container's own.
+inline constexpr char kStageNodes[] = "nodes";
 
 // Makes the stage and takes hold of it.  Once, in a single-threaded process
 // that is in the host's mount namespace; its children inherit the hold.

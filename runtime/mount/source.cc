@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <cstdio>
 #include <string>
@@ -11,66 +10,29 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/mount/tree.h"
 
 namespace caisson::mount {
 namespace {
 
 using keeper::v1::Mount;
 
-uint64_t Flags(const Mount& mount) {
-  return (mount.read_only() ? MOUNT_ATTR_RDONLY : 0u) |
-         (mount.nosuid() ? MOUNT_ATTR_NOSUID : 0u) |
-         (mount.nodev() ? MOUNT_ATTR_NODEV : 0u) |
-         (mount.noexec() ? MOUNT_ATTR_NOEXEC : 0u);
-}
-
-uint64_t PropagationFlag(const Mount& mount) {
-  switch (mount.propagation()) {
-    case Mount::HOST_TO_CONTAINER:
-      return MS_SLAVE;
-    case Mount::BIDIRECTIONAL:
-      return MS_SHARED;
-    default:
-      return MS_PRIVATE;
+absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
+                                int user_namespace, absl::string_view advice) {
+  Source source;
+  ASSIGN_OR_RETURN(source.tree, kernel::CloneTree(AT_FDCWD, path.c_str(),
+                                                  mount.recursive()));
+  RETURN_IF_ERROR(SetTreeFlags(mount, source.tree.get()));
+  if (mount.id_mapping() == Mount::UNMAPPED || user_namespace < 0) {
+    return source;
   }
-}
-
-absl::Status CannotMap(int mount, absl::string_view source,
-                       const absl::Status& cause) {
-  struct statfs facts = {};
-  const int failed = fstatfs(mount, &facts);
-  return absl::FailedPreconditionError(absl::StrCat(
-      "map ids of ", source, ": ", cause.message(), ": filesystem of type 0x",
-      absl::Hex(failed != 0 ? 0 : facts.f_type),
-      " or a mount below it has no ID-mapped mounts"));
-}
-
-absl::StatusOr<UniqueFd> TakeBind(const Mount& mount, const char* source,
-                                  int user_namespace) {
-  ASSIGN_OR_RETURN(UniqueFd tree,
-                   kernel::CloneTree(AT_FDCWD, source, mount.recursive()));
-  kernel::MountAttributes own;
-  own.set = Flags(mount);
-  RETURN_IF_ERROR(kernel::SetMountAttributes(tree.get(), own));
-  // What concerns the submounts as well.
-  kernel::MountAttributes all;
-  all.recursive = mount.recursive();
-  all.propagation = PropagationFlag(mount);
-  if (mount.recursive_read_only()) {
-    all.set |= MOUNT_ATTR_RDONLY;
+  ASSIGN_OR_RETURN(source.mapped, TryMapIds(source.tree.get(), user_namespace,
+                                            mount.recursive()));
+  if (source.mapped) {
+    return source;
   }
-  all.set |= own.set & (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  RETURN_IF_ERROR(kernel::SetMountAttributes(tree.get(), all));
-  if (mount.id_mapping() == Mount::MAPPED && user_namespace >= 0) {
-    kernel::MountAttributes map;
-    map.recursive = mount.recursive();
-    map.user_namespace = user_namespace;
-    if (absl::Status status = kernel::SetMountAttributes(tree.get(), map);
-        !status.ok()) {
-      return CannotMap(tree.get(), source, status);
-    }
-  }
-  return tree;
+  // One mount that can't be mapped fails the whole tree.
+  return TakeApart(mount, path, user_namespace, advice);
 }
 
 absl::StatusOr<UniqueFd> MakeTmpfs(const Mount& mount) {
@@ -84,21 +46,25 @@ absl::StatusOr<UniqueFd> MakeTmpfs(const Mount& mount) {
     RETURN_IF_ERROR(
         tmpfs.Set("size", absl::StrCat(mount.tmpfs_bytes()).c_str()));
   }
-  return tmpfs.Mount(Flags(mount));
+  return tmpfs.Mount(FlagsOf(mount));
 }
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> TakeSource(const Mount& mount,
-                                    const std::string& shm_path,
-                                    int user_namespace) {
+absl::StatusOr<Source> TakeSource(const Mount& mount,
+                                  const std::string& shm_path,
+                                  int user_namespace,
+                                  absl::string_view advice) {
   switch (mount.kind()) {
-    case Mount::TMPFS:
-      return MakeTmpfs(mount);
+    case Mount::TMPFS: {
+      Source source;
+      ASSIGN_OR_RETURN(source.tree, MakeTmpfs(mount));
+      return source;
+    }
     case Mount::SHM:
-      return TakeBind(mount, shm_path.c_str(), user_namespace);
+      return TakeBind(mount, shm_path, user_namespace, advice);
     default:
-      return TakeBind(mount, mount.source().c_str(), user_namespace);
+      return TakeBind(mount, mount.source(), user_namespace, advice);
   }
 }
 

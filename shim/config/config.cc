@@ -12,10 +12,13 @@
 #include <toml++/toml.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/identity/capabilities.h"
 #include "shim/config/check.h"
 #include "shim/config/keys.h"
+#include "shim/config/rlimit.h"
 
 namespace caisson::config {
 namespace {
@@ -119,6 +122,27 @@ struct Reader {
     return absl::OkStatus();
   }
 
+  absl::Status operator()(const RlimitTable& table) const {
+    const toml::table* limits = entry.node.as_table();
+    if (limits == nullptr) {
+      return entry.Error("must be a table");
+    }
+    for (const auto& [key, node] : *limits) {
+      const std::string name(View(key.str()));
+      const Entry one{entry.file, absl::StrCat(entry.key, ".", name), node};
+      std::string text = node.value_or(std::string());
+      if (const toml::value<int64_t>* number = node.as_integer()) {
+        text = absl::StrCat(number->get());
+      }
+      const absl::StatusOr<Rlimit> limit = ParseRlimit(name, text);
+      if (!limit.ok()) {
+        return one.Error(limit.status().message());
+      }
+      table.member(config)[name] = *limit;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status operator()(const Number32& number) const {
     ASSIGN_OR_RETURN(const uint64_t value,
                      ReadNumber(entry, number.least, number.most));
@@ -133,6 +157,61 @@ struct Reader {
   }
 };
 
+// Reads an entry into a handler's member of its kind.
+struct HandlerReader {
+  const Entry& entry;
+  Handler& handler;
+
+  absl::Status operator()(const Choice& choice) const {
+    const std::string word = entry.node.value_or(std::string());
+    const auto found =
+        std::find(choice.words.begin(), choice.words.end(), word);
+    if (found == choice.words.end()) {
+      return entry.Error(absl::StrCat(
+          "must be \"", absl::StrJoin(choice.words, "\" or \""), "\""));
+    }
+    choice.set(handler, static_cast<size_t>(found - choice.words.begin()));
+    return absl::OkStatus();
+  }
+
+  absl::Status operator()(const HandlerSwitch& value) const {
+    if (!entry.node.is_boolean()) {
+      return entry.Error("must be true or false");
+    }
+    value.member(handler) = entry.node.as_boolean()->get();
+    return absl::OkStatus();
+  }
+
+  absl::Status operator()(const CapabilityList& list) const {
+    const toml::array* names = entry.node.as_array();
+    if (names == nullptr) {
+      return entry.Error("must be an array of capabilities' names");
+    }
+    uint64_t set = 0;
+    for (const toml::node& name : *names) {
+      const absl::StatusOr<int> capability =
+          identity::CapabilityFromName(name.value_or(std::string()));
+      if (!capability.ok()) {
+        return entry.Error(absl::StrCat("must have names of capabilities: ",
+                                        capability.status().message()));
+      }
+      set |= uint64_t{1} << *capability;
+    }
+    list.member(handler) = set;
+    return absl::OkStatus();
+  }
+};
+
+absl::Status ReadHandlerEntry(const Entry& entry, absl::string_view name,
+                              Handler& handler) {
+  for (const HandlerKey& key : HandlerKeys()) {
+    if (key.name == name) {
+      return std::visit(HandlerReader{entry, handler}, key.value);
+    }
+  }
+  return entry.Error("is not a known key");
+}
+
 absl::Status ReadHandler(const Entry& entry, absl::string_view name,
                          Config& config) {
   if (const absl::Status status = CheckHandlerName(name); !status.ok()) {
@@ -144,18 +223,10 @@ absl::Status ReadHandler(const Entry& entry, absl::string_view name,
   }
   Handler& handler = config.handlers[std::string(name)];
   for (const auto& [key, node] : *members) {
-    const Entry member{entry.file,
-                       absl::StrCat(entry.key, ".", View(key.str())), node};
-    if (key.str() != "user_namespace") {
-      return member.Error("is not a known key");
-    }
-    const std::string policy = node.value_or(std::string());
-    if (policy != "always" && policy != "requested") {
-      return member.Error("must be \"always\" or \"requested\"");
-    }
-    handler.user_namespace = policy == "always"
-                                 ? UserNamespacePolicy::kAlways
-                                 : UserNamespacePolicy::kRequested;
+    const absl::string_view member = View(key.str());
+    RETURN_IF_ERROR(ReadHandlerEntry(
+        {entry.file, absl::StrCat(entry.key, ".", member), node}, member,
+        handler));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,40 @@ enum class UserNamespacePolicy {
   kRequested,  // exactly what the CRI's user namespace option says
 };
 
+// How a pod with ids of its own sees a directory of the host that the kubelet
+// did not make.
+enum class HostPathPolicy {
+  kMap,       // as without a user namespace: root writes root's files
+  kUnmapped,  // as the host's: root is nobody there
+  kRefuse,    // not at all
+};
+
+// What becomes of a volume, or a mount below one, that can't be ID-mapped.
+enum class UnmappablePolicy {
+  kRefuse,
+  kUnmapped,  // root is nobody there
+};
+
 // A runtime handler: what a RuntimeClass names.
 struct Handler {
   UserNamespacePolicy user_namespace = UserNamespacePolicy::kAlways;
+  HostPathPolicy host_path = HostPathPolicy::kMap;
+  UnmappablePolicy unmappable = UnmappablePolicy::kRefuse;
+  // Bit N is capability N; absent: no ceiling.
+  std::optional<uint64_t> capability_ceiling;
+  bool privileged_without_host_devices = false;
+  bool device_ownership_from_security_context = false;
 
   bool operator==(const Handler&) const = default;
+};
+
+// A limit of setrlimit(2).
+struct Rlimit {
+  int resource = 0;   // RLIMIT_*
+  uint64_t soft = 0;  // RLIM_INFINITY: unlimited
+  uint64_t hard = 0;
+
+  bool operator==(const Rlimit&) const = default;
 };
 
 // Everything caissond can be told, with what holds when nothing is.  Each
@@ -29,6 +59,8 @@ struct Config {
   std::string state = "/run/caisson";     // gone with a reboot
   std::string socket = "/run/caisson/caisson.sock";
   std::string log_level = "info";
+  // Volumes below it were made by the kubelet; others are paths of the host.
+  std::string kubelet_dir = "/var/lib/kubelet";
 
   std::string keeper = "";  // path; empty: beside caissond
   std::string puller = "";
@@ -89,6 +121,7 @@ struct Config {
     uint64_t nofile_soft = 1048576;
     uint64_t nofile_hard = 1048576;
     uint64_t exec_output_bytes = 16777216;
+    std::map<std::string, Rlimit> rlimits;  // by lower-case name, "core"
 
     bool operator==(const Limits&) const = default;
   } limits;

@@ -2,8 +2,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "runtime/identity/capabilities.h"
 #include "shim/config/config.h"
 #include "shim/config/keys.h"
+#include "shim/config/rlimit.h"
 
 namespace caisson::config {
 namespace {
@@ -32,6 +35,14 @@ struct Printer {
     return value.member(config) ? "true" : "false";
   }
 
+  std::string operator()(const RlimitTable& table) const {
+    const auto line = [](std::string* out, const auto& item) {
+      absl::StrAppend(out, item.first, " = ", Quoted(RlimitText(item.second)));
+    };
+    return absl::StrCat("{", absl::StrJoin(table.member(config), ", ", line),
+                        "}");
+  }
+
   std::string operator()(const Number32& number) const {
     return absl::StrCat(number.member(config));
   }
@@ -41,15 +52,45 @@ struct Printer {
   }
 };
 
-std::string HandlersToml(const Config& config) {
-  std::string text =
-      "\n# A RuntimeClass names one of these.  user_namespace is \"always\": "
-      "every pod gets\n# a range of ids of its own, but for those that are "
-      "privileged or share the\n# host's network, pid or ipc namespace; or "
-      "\"requested\": what hostUsers says.\n";
-  for (const auto& [name, handler] : config.handlers) {
-    absl::StrAppend(&text, "[handlers.", name, "]\nuser_namespace = ",
-                    Quoted(PolicyName(handler.user_namespace)), "\n");
+// A handler's value; empty: the key stays away.
+struct HandlerPrinter {
+  Handler& handler;
+
+  std::string operator()(const Choice& choice) const {
+    return Quoted(choice.words[choice.get(handler)]);
+  }
+
+  std::string operator()(const HandlerSwitch& value) const {
+    return value.member(handler) ? "true" : "false";
+  }
+
+  std::string operator()(const CapabilityList& list) const {
+    const std::optional<uint64_t>& set = list.member(handler);
+    if (!set.has_value()) {
+      return "";
+    }
+    const auto quote = [](std::string* out, const std::string& item) {
+      out->append(Quoted(item));
+    };
+    return absl::StrCat(
+        "[", absl::StrJoin(identity::CapabilityNames(*set), ", ", quote), "]");
+  }
+};
+
+std::string HandlersToml(Config& config) {
+  std::string text = "\n# A RuntimeClass names one of the handlers below.\n";
+  for (const HandlerKey& key : HandlerKeys()) {
+    absl::StrAppend(&text, "# ", key.name, ": ",
+                    absl::StrReplaceAll(key.comment, {{"\n", "\n#   "}}), "\n");
+  }
+  for (auto& [name, handler] : config.handlers) {
+    absl::StrAppend(&text, "\n[handlers.", name, "]\n");
+    for (const HandlerKey& key : HandlerKeys()) {
+      const std::string value = std::visit(HandlerPrinter{handler}, key.value);
+      if (!value.empty()) {
+        absl::StrAppend(&text, key.name, " = ", value, "\n");
+      }
+    }
   }
   return text;
 }

@@ -21,6 +21,9 @@ constexpr Key kKeys[] = {
     {"", "log_level", "debug, info, warning or error.",
      Text{[](Config& c) -> std::string& { return c.log_level; },
           CheckLogLevel}},
+    {"", "kubelet_dir",
+     "Volumes outside of it are paths of the host: see host_path below.",
+     Text{[](Config& c) -> std::string& { return c.kubelet_dir; }, CheckPath}},
     {"", "keeper", "Path of caisson-keeper; empty: beside caissond.",
      Text{[](Config& c) -> std::string& { return c.keeper; },
           CheckPathOrEmpty}},
@@ -108,16 +111,18 @@ constexpr Key kKeys[] = {
      "What ExecSync keeps of each of the two outputs.",
      Number64{[](Config& c) -> uint64_t& { return c.limits.exec_output_bytes; },
               1024, kGibibyte}},
+    {"limits", "rlimits",
+     "Others of setrlimit(2), where the host allows it: core = "
+     "\"0:unlimited\".",
+     RlimitTable{[](Config& c) -> std::map<std::string, Rlimit>& {
+       return c.limits.rlimits;
+     }}},
 };
 
 }  // namespace
 
 absl::Span<const Key> Keys() {
   return kKeys;
-}
-
-absl::string_view PolicyName(UserNamespacePolicy policy) {
-  return policy == UserNamespacePolicy::kAlways ? "always" : "requested";
 }
 
 }  // namespace caisson::config

@@ -158,6 +158,15 @@ absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
                    parts_.images->Users(image.id));
   plan::ContainerInputs inputs{request.config(), pod.config, image.config,
                                users, parts_.config};
+  const auto handler = parts_.config.handlers.find(HandlerOf(pod));
+  if (handler == parts_.config.handlers.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("find handler ", HandlerOf(pod),
+                     " of the pod: not configured any more"));
+  }
+  inputs.handler = handler->first;
+  inputs.policy = handler->second;
+  inputs.thermal_throttle = parts_.thermal_throttle;
   inputs.own_users = pod.record.uids_size() > 0;
   inputs.pod_directory = PodDirectory(pod.id);
   inputs.apparmor.enabled = kernel::HasAppArmor();

@@ -12,9 +12,9 @@
 namespace caisson::cri {
 namespace {
 
-absl::StatusOr<cgroup::DeviceRule> RuleOf(const keeper::v1::Device& device) {
+// The host's path, named by the kubelet.
+absl::StatusOr<struct stat> FindDevice(const keeper::v1::Device& device) {
   struct stat facts = {};
-  // The host's path, named by the kubelet.
   if (stat(device.host_path().c_str(), &facts) != 0) {
     return ErrnoError("find device", device.host_path());
   }
@@ -22,6 +22,11 @@ absl::StatusOr<cgroup::DeviceRule> RuleOf(const keeper::v1::Device& device) {
     return absl::InvalidArgumentError(absl::StrCat(
         "config.devices.host_path: ", device.host_path(), " is no device"));
   }
+  return facts;
+}
+
+cgroup::DeviceRule RuleOf(const keeper::v1::Device& device,
+                          const struct stat& facts) {
   cgroup::DeviceRule rule;
   rule.block = S_ISBLK(facts.st_mode);
   rule.major = major(facts.st_rdev);
@@ -34,18 +39,22 @@ absl::StatusOr<cgroup::DeviceRule> RuleOf(const keeper::v1::Device& device) {
 
 }  // namespace
 
-absl::Status Runtime::GuardDevices(const keeper::v1::ContainerPlan& plan,
+absl::Status Runtime::GuardDevices(keeper::v1::ContainerPlan& plan,
                                    const cgroup::Cgroup& group) {
+  std::vector<cgroup::DeviceRule> rules = cgroup::StandardDeviceRules();
+  for (keeper::v1::Device& device : *plan.mutable_devices()) {
+    ASSIGN_OR_RETURN(const struct stat facts, FindDevice(device));
+    device.set_mode(facts.st_mode);
+    device.set_number(facts.st_rdev);
+    device.set_host_uid(facts.st_uid);
+    device.set_host_gid(facts.st_gid);
+    rules.push_back(RuleOf(device, facts));
+  }
   if (plan.host_devices()) {
     return absl::OkStatus();
   }
   if (plan.devices().empty() && parts_.device_filter.ok()) {
     return cgroup::AttachDeviceFilter(group, parts_.device_filter.get());
-  }
-  std::vector<cgroup::DeviceRule> rules = cgroup::StandardDeviceRules();
-  for (const keeper::v1::Device& device : plan.devices()) {
-    ASSIGN_OR_RETURN(const cgroup::DeviceRule rule, RuleOf(device));
-    rules.push_back(rule);
   }
   ASSIGN_OR_RETURN(const UniqueFd program, cgroup::LoadDeviceFilter(rules));
   return cgroup::AttachDeviceFilter(group, program.get());

@@ -1,6 +1,7 @@
 #include "shim/cri/daemon.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -113,6 +114,18 @@ absl::StatusOr<std::string> ChooseDriver(const std::string& configured,
   return can && configured != "cgroupfs" ? "systemd" : "cgroupfs";
 }
 
+// How often each CPU was too hot: a clock that all containers could read.
+std::vector<std::string> FindThermalThrottle() {
+  std::vector<std::string> paths;
+  glob_t found = {};
+  if (glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle", GLOB_ONLYDIR,
+           nullptr, &found) == 0) {
+    paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  }
+  globfree(&found);
+  return paths;
+}
+
 // A socket left by a daemon that is gone is removed; one that answers is
 // somebody's.
 absl::Status RemoveStaleSocket(const std::string& path) {
@@ -169,6 +182,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   parts.seccomp = seccomp::Compiler::Create();
   ASSIGN_OR_RETURN(parts.device_filter,
                    cgroup::LoadDeviceFilter(cgroup::StandardDeviceRules()));
+  parts.thermal_throttle = FindThermalThrottle();
   // In memory the layout has its last place now: cgroups point to it.
   auto runtime = std::make_unique<Runtime>(std::move(parts));
   RETURN_IF_ERROR(

@@ -34,16 +34,31 @@ json::Value CapabilitiesJson(const keeper::v1::Capabilities& sets) {
           {"ambient", identity::CapabilityNames(sets.ambient())}};
 }
 
+template <typename Mounts>
+json::Value MountsJson(const Mounts& mounts) {
+  json::Value list = json::Value::array();
+  for (const keeper::v1::MappedMount& mount : mounts) {
+    json::Value one = {{"target", mount.target()},
+                       {"ids", mount.mapped() ? "mapped" : "unmapped"}};
+    if (mount.unmapped_below_size() > 0) {
+      one["unmappedBelow"] = std::vector<std::string>(
+          mount.unmapped_below().begin(), mount.unmapped_below().end());
+    }
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
 }  // namespace
 
-std::string PodInfo(const Sandbox& pod) {
+std::string PodInfo(const Sandbox& pod, const std::string& handler) {
   const state::v1::PodRecord& record = pod.record;
   return json::Dump({{"pid", record.keeper_pid()},
                      {"uidMap", MapJson(record.uids())},
                      {"gidMap", MapJson(record.gids())},
                      {"cgroupPath", record.cgroup()},
                      {"networkNamespace", record.netns_path()},
-                     {"runtimeHandler", pod.handler},
+                     {"runtimeHandler", handler},
                      {"stepTimes", StepsJson(pod.steps)}});
 }
 
@@ -62,6 +77,7 @@ std::string ContainerInfo(const Container& container) {
                      {"noNewPrivs", facts.no_new_privileges()},
                      {"seccompMode", record.seccomp_mode()},
                      {"cgroupPath", record.cgroup()},
+                     {"mounts", MountsJson(facts.mounts())},
                      {"stepTimes", StepsJson(container.steps)}});
 }
 

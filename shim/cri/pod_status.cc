@@ -58,7 +58,7 @@ absl::Status Runtime::PodStatus(const v1::PodSandboxStatusRequest& request,
   const std::lock_guard<std::mutex> lock(pod->mutex);
   FillStatus(*pod, *response.mutable_status());
   if (request.verbose()) {
-    (*response.mutable_info())["info"] = PodInfo(*pod);
+    (*response.mutable_info())["info"] = PodInfo(*pod, HandlerOf(*pod));
   }
   return absl::OkStatus();
 }

@@ -45,6 +45,8 @@ class Runtime {
     std::unique_ptr<pod::KeeperFactory> keepers;
     // Program of containers without devices of their own.
     UniqueFd device_filter;
+    // What each CPU has, found at the start.
+    std::vector<std::string> thermal_throttle;
   };
 
   // Without keepers yet: cgroups point to the layout in here.
@@ -114,6 +116,11 @@ class Runtime {
   // FailedPrecondition when the pod is stopped.
   absl::StatusOr<std::shared_ptr<pod::Keeper>> KeeperOf(Sandbox& pod);
 
+  // The name of the pod's handler, which is the default when it names none.
+  const std::string& HandlerOf(const Sandbox& pod) const {
+    return pod.handler.empty() ? parts_.config.default_handler : pod.handler;
+  }
+
   // Paths of a pod and of a container.
   std::string PodDirectory(const std::string& pod_id) const;
   std::string ContainerDirectory(const std::string& id) const;
@@ -167,9 +174,10 @@ class Runtime {
   // The container's own image and those: none is removed while it is held.
   void HoldImages(const state::v1::ContainerRecord& record);
   void ReleaseImages(const state::v1::ContainerRecord& record);
-  // container_devices.cc: lets `group` open its plan's devices and no other;
-  // InvalidArgument or NotFound for what is no device.
-  absl::Status GuardDevices(const keeper::v1::ContainerPlan& plan,
+  // container_devices.cc: lets `group` open its plan's devices and no other,
+  // and tells the plan what the host's nodes are; InvalidArgument or NotFound
+  // for what is no device.
+  absl::Status GuardDevices(keeper::v1::ContainerPlan& plan,
                             const cgroup::Cgroup& group);
   // container_cdi.cc: what the CDI devices of `config` bring, with the host's
   // nodes found; FailedPrecondition or InvalidArgument.

@@ -41,7 +41,8 @@ void AddSimple(CLI::App& app, const char* name, const char* help, Command value,
 
 Arguments ParseArguments(int argc, char** argv, int& exit_code) {
   Arguments arguments;
-  arguments.endpoint = "unix://" + config::Config{}.socket;
+  const config::Config defaults;
+  arguments.endpoint = "unix://" + defaults.socket;
   CLI::App app("Operates the caisson container runtime.", "caissonctl");
   app.require_subcommand(1);
   app.fallthrough();

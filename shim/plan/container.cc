@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
-#include "runtime/identity/capabilities.h"
 #include "shim/plan/check.h"
 #include "shim/plan/resources.h"
 #include "shim/plan/signal.h"
@@ -24,14 +23,6 @@ namespace cri = ::runtime::v1;
 constexpr char kDefaultPath[] =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int kDefaultStopSignal = 15;
-
-constexpr const char* kMaskedPaths[] = {
-    "/proc/acpi",       "/proc/asound",      "/proc/interrupts",
-    "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-    "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
-constexpr const char* kReadOnlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq",
-                                          "/proc/sys", "/proc/sysrq-trigger"};
 
 const cri::LinuxContainerSecurityContext& Security(
     const ContainerInputs& inputs) {
@@ -139,7 +130,7 @@ absl::Status SetWorkingDirectory(const ContainerInputs& inputs,
                               ? inputs.image.working_dir
                               : inputs.config.working_dir();
   if (directory.empty()) {
-    directory = "/";
+    directory.assign(1, '/');
   }
   RETURN_IF_ERROR(CheckAbsolutePath("config.working_dir", directory));
   process.set_working_directory(directory);
@@ -176,35 +167,6 @@ absl::StatusOr<identity::User> SetUser(const ContainerInputs& inputs,
   process.set_gid(user->gid);
   process.mutable_groups()->Assign(user->groups.begin(), user->groups.end());
   return user;
-}
-
-absl::Status SetCapabilities(const ContainerInputs& inputs,
-                             keeper::v1::Process& process) {
-  const cri::LinuxContainerSecurityContext& security = Security(inputs);
-  identity::CapabilityRequest request;
-  const cri::Capability& asked = security.capabilities();
-  request.add.assign(asked.add_capabilities().begin(),
-                     asked.add_capabilities().end());
-  request.drop.assign(asked.drop_capabilities().begin(),
-                      asked.drop_capabilities().end());
-  request.add_ambient.assign(asked.add_ambient_capabilities().begin(),
-                             asked.add_ambient_capabilities().end());
-  request.privileged = security.privileged();
-  if (!inputs.own_users) {
-    request.available = identity::HeldCapabilities();
-  }
-  const absl::StatusOr<identity::CapabilitySets> resolved =
-      identity::ResolveCapabilities(request, process.uid());
-  RETURN_IF_ERROR(Annotate(resolved.status(),
-                           "check config.linux.security_context.capabilities"));
-  const identity::CapabilitySets& sets = *resolved;
-  keeper::v1::Capabilities& out = *process.mutable_capabilities();
-  out.set_bounding(sets.bounding);
-  out.set_permitted(sets.permitted);
-  out.set_effective(sets.effective);
-  out.set_inheritable(sets.inheritable);
-  out.set_ambient(sets.ambient);
-  return absl::OkStatus();
 }
 
 // The form of before Kubernetes 1.27: one string, deprecated and still sent.
@@ -319,32 +281,6 @@ absl::Status SetPidMode(const ContainerInputs& inputs,
   }
 }
 
-absl::Status SetPaths(const ContainerInputs& inputs,
-                      keeper::v1::ContainerPlan& plan) {
-  const cri::LinuxContainerSecurityContext& security = Security(inputs);
-  const std::string field = "config.linux.security_context.";
-  for (const std::string& path : security.masked_paths()) {
-    RETURN_IF_ERROR(CheckPlainPath(field + "masked_paths", path));
-  }
-  for (const std::string& path : security.readonly_paths()) {
-    RETURN_IF_ERROR(CheckPlainPath(field + "readonly_paths", path));
-  }
-  if (security.privileged()) {
-    return absl::OkStatus();
-  }
-  *plan.mutable_masked_paths() = security.masked_paths();
-  *plan.mutable_read_only_paths() = security.readonly_paths();
-  // A client that says nothing of either means the usual.
-  if (security.masked_paths_size() == 0 &&
-      security.readonly_paths_size() == 0) {
-    plan.mutable_masked_paths()->Assign(std::begin(kMaskedPaths),
-                                        std::end(kMaskedPaths));
-    plan.mutable_read_only_paths()->Assign(std::begin(kReadOnlyPaths),
-                                           std::end(kReadOnlyPaths));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SetStopSignal(const ContainerInputs& inputs,
                            ContainerDecision& decision) {
   ASSIGN_OR_RETURN(const int asked, FromCri(inputs.config.stop_signal()));
@@ -393,6 +329,12 @@ absl::Status SetProcess(const ContainerInputs& inputs,
   files.set_resource(RLIMIT_NOFILE);
   files.set_soft(inputs.daemon.limits.nofile_soft);
   files.set_hard(inputs.daemon.limits.nofile_hard);
+  for (const auto& [name, limit] : inputs.daemon.limits.rlimits) {
+    keeper::v1::Rlimit& other = *process.add_rlimits();
+    other.set_resource(limit.resource);
+    other.set_soft(limit.soft);
+    other.set_hard(limit.hard);
+  }
   return absl::OkStatus();
 }
 
@@ -414,7 +356,9 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   decision.plan.set_read_only_root(security.readonly_rootfs());
   decision.plan.set_privileged(security.privileged());
   // A pod with ids of its own could open none of them.
-  decision.plan.set_host_devices(security.privileged() && !inputs.own_users);
+  decision.plan.set_host_devices(
+      security.privileged() && !inputs.own_users &&
+      !inputs.policy.privileged_without_host_devices);
   decision.plan.set_stdin_open(inputs.config.stdin());
   decision.plan.set_stdin_once(inputs.config.stdin_once());
   RETURN_IF_ERROR(SetPaths(inputs, decision.plan));

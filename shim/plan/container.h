@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "api/cri/v1/api.pb.h"
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/cgroup/cgroup.h"
@@ -29,6 +30,9 @@ struct ContainerInputs {
   const image::ImageConfig& image;
   const identity::UserDatabase& users;
   const config::Config& daemon;
+  // The pod's handler.
+  std::string handler;
+  config::Handler policy;
   // The pod has a range of its own.
   bool own_users = false;
   // Files of ours for the container: directory with resolv.conf, hostname
@@ -37,6 +41,8 @@ struct ContainerInputs {
   AppArmor apparmor;
   // Of its CDI devices.
   device::Edits edits;
+  // Of each CPU of the machine; masked beside what is always masked.
+  absl::Span<const std::string> thermal_throttle;
 };
 
 // A checked CreateContainer request, as what is to be done.
@@ -61,14 +67,23 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
 absl::Status ChooseLabels(const ContainerInputs& inputs,
                           ContainerDecision& decision);
 
+// capabilities.cc: after the user is known.
+absl::Status SetCapabilities(const ContainerInputs& inputs,
+                             keeper::v1::Process& process);
+
 // devices.cc: names of the CDI devices that a container asks for, by field or
 // by annotation (cdi.k8s.io/...), each once.
 absl::StatusOr<std::vector<std::string>> CdiNames(
     const runtime::v1::ContainerConfig& config);
 
-// devices.cc: the request's devices and those of the edits.
+// devices.cc: the request's devices and those of the edits, without their
+// numbers.
 absl::Status AddDevices(const ContainerInputs& inputs,
                         keeper::v1::ContainerPlan& plan);
+
+// paths.cc: the masked and the read-only paths.
+absl::Status SetPaths(const ContainerInputs& inputs,
+                      keeper::v1::ContainerPlan& plan);
 
 // volumes.cc: the volumes that the image declares and no mount of the plan
 // covers, where the root is read-only.

@@ -18,6 +18,17 @@ using keeper::v1::Device;
 
 constexpr char kAnnotation[] = "cdi.k8s.io/";
 
+// Ids were checked with the user.
+void SetOwner(const ContainerInputs& inputs, Device& device) {
+  if (!inputs.policy.device_ownership_from_security_context) {
+    return;
+  }
+  const cri::LinuxContainerSecurityContext& security =
+      inputs.config.linux().security_context();
+  device.set_uid(static_cast<uint32_t>(security.run_as_user().value()));
+  device.set_gid(static_cast<uint32_t>(security.run_as_group().value()));
+}
+
 absl::Status AddName(absl::string_view name, absl::string_view field,
                      std::vector<std::string>& names) {
   RETURN_IF_ERROR(Annotate(device::CheckQualifiedName(name), field));
@@ -83,6 +94,7 @@ absl::Status AddDevices(const ContainerInputs& inputs,
     device.set_host_path(from.host_path());
     device.set_container_path(from.container_path());
     device.set_permissions(from.permissions());
+    SetOwner(inputs, device);
   }
   for (const device::DeviceNode& node : inputs.edits.nodes) {
     AddNode(node, plan);

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "shim/plan/check.h"
 #include "shim/plan/container.h"
@@ -121,6 +122,45 @@ absl::Status CheckMaps(const cri::Mount& from, const std::string& field,
   return absl::OkStatus();
 }
 
+bool LiesBelow(absl::string_view path, absl::string_view directory) {
+  return absl::ConsumePrefix(&path, directory) &&
+         (path.empty() || path.front() == '/');
+}
+
+// How a pod sees the files of what its manifest or its devices name.
+Mount::IdMapping MappingOf(const ContainerInputs& inputs) {
+  if (!inputs.own_users) {
+    return Mount::UNMAPPED;
+  }
+  return inputs.policy.unmappable == config::UnmappablePolicy::kRefuse
+             ? Mount::MAPPED
+             : Mount::MAPPED_WHERE_POSSIBLE;
+}
+
+// The same, with what the handler says of the host's directories.
+absl::Status ChooseMapping(const cri::Mount& from, const std::string& field,
+                           const ContainerInputs& inputs, Mount& to) {
+  to.set_id_mapping(MappingOf(inputs));
+  if (!inputs.own_users) {
+    return absl::OkStatus();
+  }
+  const config::Handler& policy = inputs.policy;
+  const std::string& kubelets = inputs.daemon.kubelet_dir;
+  if (LiesBelow(CleanPath(from.host_path()), kubelets)) {
+    return absl::OkStatus();
+  }
+  if (policy.host_path == config::HostPathPolicy::kRefuse) {
+    return Refuse(
+        field + ".host_path", from.host_path(),
+        absl::StrCat("lies outside of ", kubelets, ", and the handler ",
+                     inputs.handler, " has host_path = \"refuse\""));
+  }
+  if (policy.host_path == config::HostPathPolicy::kUnmapped) {
+    to.set_id_mapping(Mount::UNMAPPED);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
                                 const ContainerInputs& inputs) {
   const std::string field = absl::StrCat("config.mounts[", index, "]");
@@ -140,7 +180,7 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   // No device of the host is reached through a volume of a pod that is not
   // the host's root.
   mount.set_nodev(inputs.own_users);
-  mount.set_id_mapping(inputs.own_users ? Mount::MAPPED : Mount::UNMAPPED);
+  RETURN_IF_ERROR(ChooseMapping(from, field, inputs, mount));
   RETURN_IF_ERROR(SetPropagation(from, field, mount));
   RETURN_IF_ERROR(SetReadOnly(from, field, mount));
   for (const std::string& option : from.mount_options()) {
@@ -170,7 +210,7 @@ absl::StatusOr<Mount> ReadEdit(const device::Mount& from,
   // As for the request's own.
   mount.set_nodev(from.nodev || inputs.own_users);
   mount.set_noexec(from.noexec);
-  mount.set_id_mapping(inputs.own_users ? Mount::MAPPED : Mount::UNMAPPED);
+  mount.set_id_mapping(MappingOf(inputs));
   switch (from.propagation) {
     case device::Mount::Propagation::kPrivate:
       mount.set_propagation(Mount::PRIVATE);
@@ -242,6 +282,9 @@ std::string CleanPath(absl::string_view path) {
 
 absl::Status AddMounts(const ContainerInputs& inputs,
                        keeper::v1::ContainerPlan& plan) {
+  plan.set_unmappable_advice(
+      absl::StrCat("; handlers.", inputs.handler,
+                   ".unmappable = \"unmapped\" would leave it as it is"));
   std::set<std::string> targets;
   int index = 0;
   for (const cri::Mount& from : inputs.config.mounts()) {

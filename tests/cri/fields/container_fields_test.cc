@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/kernel/apparmor.h"
 #include "tests/cri/fields/fields_fixture.h"
@@ -170,6 +172,31 @@ TEST_F(FieldsTest, MaskedPathsAreEmptyAndReadOnlyPathsAreSo) {
     }
   }
   EXPECT_TRUE(found);
+}
+
+// procMount "Unmasked" reaches a runtime as two empty lists.
+TEST_F(FieldsTest, NothingIsMaskedUnlessAskedForOrNothingIsSaid) {
+  const std::string pod = Pod();
+  const auto masked = [&](const EditContainer& edit) {
+    std::set<std::string> points;
+    const Json report = Report(Start(pod, edit));
+    for (const Json& mount : report["mounts"]) {
+      const std::string point = mount["mountpoint"];
+      if (absl::StartsWith(point, "/proc/") ||
+          absl::StartsWith(point, "/sys/devices/")) {
+        points.insert(point);
+      }
+    }
+    return points;
+  };
+  EXPECT_THAT(masked(nullptr), testing::IsEmpty());
+  EXPECT_THAT(masked([](auto& it) {
+                Security(it).add_masked_paths("/proc/timer_list");
+                Security(it).add_readonly_paths("/proc/sys");
+              }),
+              testing::ElementsAre("/proc/sys", "/proc/timer_list"));
+  EXPECT_THAT(masked([](auto& it) { it.clear_linux(); }),
+              IsSupersetOf({"/proc/irq", "/proc/sys", "/proc/timer_list"}));
 }
 
 TEST_F(FieldsTest, SeccompIsTheDefaultNoneOrAFileOfTheHost) {

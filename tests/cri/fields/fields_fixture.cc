@@ -137,7 +137,7 @@ std::string FieldsTest::Read(const std::string& container,
                       ">");
 }
 
-int FieldsTest::PidOf(const std::string& container) {
+Json FieldsTest::Info(const std::string& container) {
   cri::ContainerStatusRequest request;
   request.set_container_id(container);
   request.set_verbose(true);
@@ -148,9 +148,13 @@ int FieldsTest::PidOf(const std::string& container) {
   const auto info = response.info().find("info");
   if (info == response.info().end()) {
     ADD_FAILURE() << "no verbose info";
-    return 0;
+    return Json();
   }
-  return Json::parse(info->second)["pid"];
+  return Json::parse(info->second);
+}
+
+int FieldsTest::PidOf(const std::string& container) {
+  return Info(container).value("pid", 0);
 }
 
 std::string FieldsTest::CgroupOf(const std::string& container) {

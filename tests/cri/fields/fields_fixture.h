@@ -52,6 +52,8 @@ class FieldsTest : public CriTest {
                     const std::string& v1_controller,
                     const std::string& v1_file);
 
+  // The JSON of its verbose status.
+  Json Info(const std::string& container);
   // Host pid of its init.
   int PidOf(const std::string& container);
   // Its cgroup's path in the v2 hierarchy, as the host sees it.

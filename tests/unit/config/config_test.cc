@@ -1,5 +1,6 @@
 #include "shim/config/config.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -65,6 +66,95 @@ TEST_F(ConfigTest, TheDefaultFileExplainsEveryKey) {
     EXPECT_THAT(text, HasSubstr(absl::StrCat("\n# ", key.comment, "\n",
                                              key.name, " = ")));
   }
+}
+
+TEST_F(ConfigTest, TheDefaultFileExplainsTheKeysOfHandlers) {
+  const std::string text = DefaultToml();
+  for (const HandlerKey& key : HandlerKeys()) {
+    const absl::string_view line =
+        key.comment.substr(0, key.comment.find('\n'));
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\n# ", key.name, ": ", line)));
+  }
+}
+
+TEST_F(ConfigTest, HandlersHaveTheirPolicies) {
+  const absl::StatusOr<Config> config = LoadText(R"(
+    kubelet_dir = "/data/kubelet"
+    [handlers.strict]
+    host_path = "refuse"
+    unmappable = "unmapped"
+    capability_ceiling = ["CHOWN", "cap_kill"]
+    privileged_without_host_devices = true
+    device_ownership_from_security_context = true
+    [handlers.none]
+    host_path = "unmapped"
+    unmappable = "refuse"
+    capability_ceiling = []
+  )");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->kubelet_dir, "/data/kubelet");
+  Handler strict;
+  strict.host_path = HostPathPolicy::kRefuse;
+  strict.unmappable = UnmappablePolicy::kUnmapped;
+  strict.capability_ceiling = (1u << 0) | (1u << 5);
+  strict.privileged_without_host_devices = true;
+  strict.device_ownership_from_security_context = true;
+  EXPECT_EQ(config->handlers.at("strict"), strict);
+  Handler none;
+  none.host_path = HostPathPolicy::kUnmapped;
+  none.capability_ceiling = 0;
+  EXPECT_EQ(config->handlers.at("none"), none);
+}
+
+TEST_F(ConfigTest, PoliciesAreChecked) {
+  const auto error = [this](absl::string_view line) {
+    return ErrorOf(absl::StrCat("[handlers.a]\n", line, "\n"));
+  };
+  EXPECT_EQ(error("host_path = \"deny\""),
+            ":2: handlers.a.host_path must be \"map\" or \"unmapped\" or "
+            "\"refuse\"");
+  EXPECT_THAT(error("unmappable = true"), HasSubstr("must be \"refuse\" or"));
+  EXPECT_THAT(error("capability_ceiling = \"CHOWN\""),
+              HasSubstr("must be an array"));
+  EXPECT_THAT(error("capability_ceiling = [\"ALL\"]"),
+              HasSubstr("capability_ceiling must have names of capabilities"));
+  EXPECT_THAT(error("capability_ceiling = [7]"), HasSubstr("unknown name"));
+  EXPECT_THAT(error("privileged_without_host_devices = 1"),
+              HasSubstr("must be true or false"));
+  EXPECT_THAT(ErrorOf("kubelet_dir = \"var\""), HasSubstr("absolute path"));
+}
+
+TEST_F(ConfigTest, ReadsRlimits) {
+  const absl::StatusOr<Config> config = LoadText(R"(
+    [limits.rlimits]
+    core = "0:unlimited"
+    nproc = "unlimited"
+    memlock = 65536
+    stack = "8388608:16777216"
+  )");
+  ASSERT_TRUE(config.ok()) << config.status();
+  const std::map<std::string, Rlimit>& limits = config->limits.rlimits;
+  EXPECT_EQ(limits.at("core"), (Rlimit{RLIMIT_CORE, 0, RLIM_INFINITY}));
+  EXPECT_EQ(limits.at("nproc"),
+            (Rlimit{RLIMIT_NPROC, RLIM_INFINITY, RLIM_INFINITY}));
+  EXPECT_EQ(limits.at("memlock"), (Rlimit{RLIMIT_MEMLOCK, 65536, 65536}));
+  EXPECT_EQ(limits.at("stack"), (Rlimit{RLIMIT_STACK, 8388608, 16777216}));
+}
+
+TEST_F(ConfigTest, RlimitsAreChecked) {
+  const auto error = [this](absl::string_view line) {
+    return ErrorOf(absl::StrCat("[limits.rlimits]\n", line, "\n"));
+  };
+  EXPECT_EQ(error("cores = 0"),
+            ":2: limits.rlimits.cores is not the name of a limit");
+  EXPECT_THAT(error("nofile = 5"), HasSubstr("limits.nofile_soft"));
+  for (const char* line :
+       {"core = -1", "core = true", "core = \"\"", "core = \"1:\"",
+        "core = \"1:2:3\"", "core = \"18446744073709551615\""}) {
+    EXPECT_THAT(error(line), HasSubstr("must be \"SOFT:HARD\"")) << line;
+  }
+  EXPECT_THAT(error("core = \"2:1\""), HasSubstr("soft limit above"));
+  EXPECT_THAT(ErrorOf("limits.rlimits = 1"), HasSubstr("must be a table"));
 }
 
 TEST_F(ConfigTest, ReadsEveryKindOfValue) {

@@ -68,14 +68,14 @@ TEST(CapabilitiesTest, TheCeilingRefusesWhatIsAskedFor) {
   EXPECT_EQ(ResolveCapabilities(request, 0)->bounding, request.ceiling);
   request.add = {"NET_ADMIN"};
   EXPECT_EQ(ResolveCapabilities(request, 0).status().code(),
-            absl::StatusCode::kPermissionDenied);
+            absl::StatusCode::kInvalidArgument);
   request.add = {"ALL"};
   EXPECT_EQ(ResolveCapabilities(request, 0).status().code(),
-            absl::StatusCode::kPermissionDenied);
+            absl::StatusCode::kInvalidArgument);
   request.add = {};
   request.privileged = true;
   EXPECT_EQ(ResolveCapabilities(request, 0).status().code(),
-            absl::StatusCode::kPermissionDenied);
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -15,7 +15,6 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::Not;
 namespace cri = ::runtime::v1;
 using keeper::v1::ContainerPlan;
 
@@ -295,6 +294,21 @@ TEST(ContainerPlanTest, StopSignalIsTheRequestsElseTheImages) {
   EXPECT_EQ(Plan(it).stop_signal, 15);
 }
 
+// procMount "Unmasked" arrives as a security context with empty lists.
+TEST(ContainerPlanTest, TheUsualPathsAreForClientsWithoutSecurityContext) {
+  GoodContainer it;
+  it.thermal_throttle = {"/sys/devices/system/cpu/cpu7/thermal_throttle"};
+  EXPECT_THAT(Plan(it).plan.masked_paths(),
+              testing::AllOf(Contains("/proc/kcore"),
+                             Contains(it.thermal_throttle[0])));
+  it.Security();
+  EXPECT_THAT(Plan(it).plan.masked_paths(), IsEmpty());
+  EXPECT_THAT(Plan(it).plan.read_only_paths(), IsEmpty());
+  it.Security().add_readonly_paths("/proc/sys");
+  EXPECT_THAT(Plan(it).plan.masked_paths(), IsEmpty());
+  EXPECT_THAT(Plan(it).plan.read_only_paths(), ElementsAre("/proc/sys"));
+}
+
 TEST(ContainerPlanTest, GivenMaskedPathsReplaceTheUsual) {
   GoodContainer it;
   it.Security().add_masked_paths("/proc/timer_list");
@@ -324,7 +338,7 @@ TEST(ContainerPlanTest, RestOfTheRequestIsTakenOver) {
   EXPECT_EQ(decision.log_path, "");
   ASSERT_EQ(decision.plan.devices_size(), 1);
   EXPECT_EQ(decision.plan.devices(0).permissions(), "rw");
-  EXPECT_THAT(decision.plan.masked_paths(), Not(IsEmpty()));
+  EXPECT_THAT(decision.plan.masked_paths(), IsEmpty());
 }
 
 }  // namespace

@@ -42,6 +42,9 @@ struct GoodContainer {
 
   ContainerInputs Inputs() const {
     ContainerInputs inputs{config, pod, image, users, daemon};
+    inputs.handler = "caisson";
+    inputs.policy = policy;
+    inputs.thermal_throttle = thermal_throttle;
     inputs.own_users = own_users;
     inputs.pod_directory = "/run/caisson/pods/p1";
     return inputs;
@@ -71,6 +74,8 @@ struct GoodContainer {
   image::ImageConfig image;
   identity::UserDatabase users;
   config::Config daemon;
+  config::Handler policy;
+  std::vector<std::string> thermal_throttle;
   bool own_users = true;
 };
 
