@@ -12,6 +12,8 @@
 # Images of registry.k8s.io, gcr.io, k8s.gcr.io and docker.io come from the
 # registry named by CAISSON_TEST_REGISTRY (host:port), else from a fresh one
 # that hack/make_images.sh fills.  CAISSON_CGROUP_DRIVER: cgroupfs or systemd.
+# CAISSON_WRAPPER: words before the daemon's command line, of a program that
+# becomes it (or stays beside it, as strace -D does).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${CAISSON_BIN:-$here/../build/dev/bin}
@@ -168,7 +170,9 @@ driver = "${CAISSON_CGROUP_DRIVER:-auto}"
 EOF
 [[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
 
-"$bin/caissond" --config "$dir/config.toml" >"$dir/caissond.log" 2>&1 &
+# shellcheck disable=SC2086
+${CAISSON_WRAPPER:-} "$bin/caissond" --config "$dir/config.toml" \
+  >"$dir/caissond.log" 2>&1 &
 daemon=$!
 echo "$daemon" >"$dir/caissond.pid"
 export CONTAINER_RUNTIME_ENDPOINT=unix://$dir/run/caisson.sock
