@@ -31,6 +31,8 @@ done
 (($#)) || { echo "with_caissond: no command" >&2; exit 2; }
 
 dir=$(mktemp -d /var/tmp/caisson-run.XXXXXX)
+# As /var/lib is: what is below must protect itself.
+chmod 755 "$dir"
 export CAISSON_TEST_DIR=$dir
 run=$$
 bridge=cb$run

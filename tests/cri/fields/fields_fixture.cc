@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tests/cri/fields/audit.h"
 
 namespace caisson::cri_test {
 namespace {
@@ -78,12 +79,18 @@ grpc::Status FieldsTest::TryCreate(const std::string& pod,
   if (!status.ok()) {
     return status;
   }
+  AuditCreated(Info(id));
   cri::StartContainerRequest start;
   start.set_container_id(id);
   cri::StartContainerResponse started;
   const grpc::Status run =
       Call(&cri::RuntimeService::Stub::StartContainer, start, started);
-  return run.ok() ? grpc::Status(grpc::StatusCode::OK, id) : run;
+  if (!run.ok()) {
+    return run;
+  }
+  const Json info = Info(id);
+  AuditProcess(info["pid"], info, last_pod_, config);
+  return grpc::Status(grpc::StatusCode::OK, id);
 }
 
 std::string FieldsTest::Start(const std::string& pod,
@@ -133,7 +140,7 @@ std::string FieldsTest::Read(const std::string& container,
                       ">");
 }
 
-int FieldsTest::PidOf(const std::string& container) {
+Json FieldsTest::Info(const std::string& container) {
   cri::ContainerStatusRequest request;
   request.set_container_id(container);
   request.set_verbose(true);
@@ -144,9 +151,13 @@ int FieldsTest::PidOf(const std::string& container) {
   const auto info = response.info().find("info");
   if (info == response.info().end()) {
     ADD_FAILURE() << "no verbose info";
-    return 0;
+    return {{"pid", 0}};
   }
-  return Json::parse(info->second)["pid"];
+  return Json::parse(info->second);
+}
+
+int FieldsTest::PidOf(const std::string& container) {
+  return Info(container)["pid"];
 }
 
 std::string FieldsTest::CgroupOf(const std::string& container) {

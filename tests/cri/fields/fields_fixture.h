@@ -24,7 +24,8 @@ class FieldsTest : public CriTest {
   // A pod on the host's network unless `edit` says else; its id.
   std::string Pod(const EditPod& edit = nullptr,
                   const std::string& handler = "");
-  // A container that sleeps, started; its id.  Empty after a failure.
+  // A container that sleeps, started; its id.  Empty after a failure.  Each is
+  // audited when it is created and when it runs (audit.h).
   std::string Start(const std::string& pod,
                     const EditContainer& edit = nullptr);
   // The status of its creation.
@@ -51,6 +52,8 @@ class FieldsTest : public CriTest {
                     const std::string& v1_controller,
                     const std::string& v1_file);
 
+  // What ContainerStatus says beside the status.
+  Json Info(const std::string& container);
   // Host pid of its init.
   int PidOf(const std::string& container);
   // Its cgroup's path in the v2 hierarchy, as the host sees it.
