@@ -1,8 +1,8 @@
-// caisson-fake-enosys CALL[=VALUE]... -- PROGRAM ARGUMENT...
+// caisson-fake-enosys CALL[:INDEX=VALUE]... -- PROGRAM ARGUMENT...
 //
 // Becomes PROGRAM on a kernel that lacks the named system calls: for it and
-// all it starts they fail with ENOSYS.  With VALUE only where the first
-// argument is that number.
+// all it starts they fail with ENOSYS.  With VALUE only where the argument of
+// that index is that number.
 
 #include <seccomp.h>
 #include <unistd.h>
@@ -16,18 +16,21 @@
 namespace {
 
 int AddRule(scmp_filter_ctx context, const std::string& word) {
+  const size_t colon = word.find(':');
   const size_t equals = word.find('=');
-  const int call =
-      seccomp_syscall_resolve_name(word.substr(0, equals).c_str());
+  const int call = seccomp_syscall_resolve_name(word.substr(0, colon).c_str());
   if (call == __NR_SCMP_ERROR) {
     return -EINVAL;
   }
   if (equals == std::string::npos) {
     return seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), call, 0);
   }
-  const unsigned long value = strtoul(word.c_str() + equals + 1, nullptr, 0);
-  return seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), call, 1,
-                          SCMP_A0(SCMP_CMP_EQ, value));
+  scmp_arg_cmp wanted = {};
+  wanted.arg = static_cast<unsigned>(atoi(word.c_str() + colon + 1));
+  wanted.op = SCMP_CMP_EQ;
+  wanted.datum_a = strtoul(word.c_str() + equals + 1, nullptr, 0);
+  return seccomp_rule_add_array(context, SCMP_ACT_ERRNO(ENOSYS), call, 1,
+                                &wanted);
 }
 
 }  // namespace
