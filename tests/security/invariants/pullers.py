@@ -10,8 +10,8 @@ NAMES = re.compile(
 WRITES = {"write", "pwrite64", "ftruncate"}
 
 
-def pullers_of(trace, daemon):
-    """Processes that became caisson-puller, with their threads' calls."""
+def pullers_of(trace, _):
+    """Processes that became caisson-puller, and what each did then."""
     found = []
     for process in trace.processes:
         for i, call in enumerate(process.calls):
@@ -19,13 +19,6 @@ def pullers_of(trace, daemon):
                     '"caisson-puller"' in str(call):
                 found.append((process, process.calls[i + 1:]))
                 break
-    pids = {process.pid for process, _ in found}
-    for process in trace.processes:
-        if process.pid not in pids and process.maker is None and \
-                any(call.name == "landlock_restrict_self"
-                    for call in process.calls):
-            found.append((process, process.calls))
-    del daemon
     return found
 
 
@@ -34,6 +27,8 @@ def sandbox_is_entered(pullers, seen):
     byte of an image."""
     for process, calls in pullers:
         seen["pullers"] += 1
+        if "/* 1 var */" not in str(process.calls[-len(calls) - 1]):
+            yield f"puller {process.pid}: has an environment"
         names = [call.args[0] if call.name == "prctl" else call.name
                  for call in calls if call.ok()]
         order = ["setresuid", "capset", "PR_SET_NO_NEW_PRIVS",

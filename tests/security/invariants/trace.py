@@ -104,7 +104,9 @@ class Trace:
         if text.startswith("+++"):
             # Numbers are used again.
             if "superseded" not in text and pid in self.alive:
-                self.ended[pid] = self.alive.pop(pid)
+                process = self.alive.pop(pid)
+                if process.pid == pid:
+                    self.ended[pid] = process
             return
         unfinished = UNFINISHED.match(text)
         if unfinished:
@@ -121,8 +123,20 @@ class Trace:
     def add(self, call):
         process = self.process(call.pid)
         process.calls.append(call)
-        if call.name in FORKS and call.ok() and "CLONE_THREAD" not in str(call):
+        if call.name not in FORKS or not call.ok():
+            return
+        if "CLONE_THREAD" in str(call):
+            self.join(process, call.number())
+        else:
             self.link(process, call)
+
+    def join(self, process, thread):
+        """A thread's calls are its process's."""
+        early = self.alive.get(thread)
+        if early is not None and early is not process:
+            process.calls += early.calls
+            self.processes.remove(early)
+        self.alive[thread] = process
 
     def link(self, maker, call):
         pid = call.number()
