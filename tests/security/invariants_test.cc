@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -173,6 +174,32 @@ TEST_P(InvariantTest, I12LabelsOfAnImageSetNothing) {
     powers[i] = Powers(Report(container));
   }
   EXPECT_EQ(powers[0], powers[1]);
+}
+
+// Of the files that a request names, and the daemon reads.
+TEST_P(InvariantTest, I15ASeccompProfileIsReadWithABound) {
+  const std::string pod = ModePod();
+  const std::string large = directory_ + "/large.json";
+  std::ofstream(large) << std::string((4 << 20) + 1, ' ');
+  const std::string pipe = directory_ + "/pipe.json";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const std::pair<std::string, std::string> kProfiles[] = {
+      {"/dev/zero", "read /dev/zero: not a regular file"},
+      {pipe, ": not a regular file"},
+      {large, ": longer than 4194304 bytes"}};
+  for (const auto& [path, why] : kProfiles) {
+    const grpc::Status status =
+        TryCreate(pod, [&path = path](cri::ContainerConfig& config) {
+          cri::SecurityProfile& profile = *config.mutable_linux()
+                                               ->mutable_security_context()
+                                               ->mutable_seccomp();
+          profile.set_profile_type(cri::SecurityProfile::Localhost);
+          profile.set_localhost_ref(path);
+        });
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << path;
+    EXPECT_NE(status.error_message().find(why), std::string::npos)
+        << status.error_message();
+  }
 }
 
 // Names below the daemon's directories that `user` can read or list.

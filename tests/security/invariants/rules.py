@@ -46,7 +46,8 @@ def sources_come_first(stories, seen):
             if call.name != "open_tree" or call.fd(0) is not None:
                 continue
             seen["sources"] += phase == "host"
-            if rooted and call.string(1) not in (".", "/proc", "/sys"):
+            if (rooted or phase != "host") and \
+                    call.string(1) not in (".", "/proc", "/sys"):
                 yield f"{story}: takes a source late: {call}"
 
 
