@@ -113,7 +113,7 @@ part_pullers() {
   done
   port=$(<"$work/registry.port")
   trace "$work/pullers" "$daemon"
-  crictl rmi busybox >/dev/null 2>&1
+  crictl rmi --all >/dev/null 2>&1
   workload pull crictl pull busybox
   workload pull_probe crictl pull docker.io/library/caisson-probe:latest
   # The registry has no image: both end in errors, which could tell.

@@ -182,6 +182,7 @@ TEST_P(InvariantTest, I15ASeccompProfileIsReadWithABound) {
   const std::string large = directory_ + "/large.json";
   std::ofstream(large) << std::string((4 << 20) + 1, ' ');
   const std::string pipe = directory_ + "/pipe.json";
+  unlink(pipe.c_str());
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   const std::pair<std::string, std::string> kProfiles[] = {
       {"/dev/zero", "read /dev/zero: not a regular file"},
