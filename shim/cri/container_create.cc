@@ -111,9 +111,9 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
         ReadRegularFile(decision.seccomp_path, kMaxProfileBytes);
     if (!text.ok() || text->empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "seccomp profile: ",
-          text.ok() ? decision.seccomp_path + ": empty"
-                    : std::string(text.status().message())));
+          "seccomp profile: ", text.ok()
+                                   ? decision.seccomp_path + ": empty"
+                                   : std::string(text.status().message())));
     }
     profile = std::move(text).value();
   }

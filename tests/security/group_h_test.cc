@@ -8,6 +8,7 @@ namespace caisson::cri_test {
 namespace {
 
 class CgroupEscapeTest : public SecurityTest {};
+
 CAISSON_BOTH_MODES(CgroupEscapeTest);
 
 // CVE-2023-25809.

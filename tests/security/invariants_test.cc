@@ -24,6 +24,7 @@ using ::caisson::testing::ReadFile;
 using ::caisson::testing::ShellOutput;
 
 class InvariantTest : public SecurityTest {};
+
 CAISSON_BOTH_MODES(InvariantTest);
 
 // A directory that serves as a volume at /dev: `null` is a file.
@@ -59,8 +60,8 @@ TEST_P(InvariantTest, I5AFalseNullDeviceFailsTheCreation) {
 pid_t AwaitSibling(pid_t init) {
   const auto space = [](pid_t pid) {
     std::error_code error;
-    return std::filesystem::read_symlink(
-               absl::StrCat("/proc/", pid, "/ns/pid"), error)
+    return std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/ns/pid"),
+                                         error)
         .string();
   };
   const std::string wanted = space(init);
@@ -81,23 +82,22 @@ pid_t AwaitSibling(pid_t init) {
 
 TEST_P(InvariantTest, I8I9I19AnExecIsAsItsContainerIs) {
   cri::PodSandboxConfig pod_config;
-  const std::string pod = ModePod(
-      [&](cri::PodSandboxConfig& config) { pod_config = config; });
+  const std::string pod =
+      ModePod([&](cri::PodSandboxConfig& config) { pod_config = config; });
   cri::ContainerConfig container_config;
-  const std::string container =
-      Start(pod, [&](cri::ContainerConfig& config) {
-        cri::LinuxContainerSecurityContext& security =
-            *config.mutable_linux()->mutable_security_context();
-        security.mutable_run_as_user()->set_value(1000);
-        security.mutable_run_as_group()->set_value(1001);
-        security.add_supplemental_groups(1002);
-        security.set_no_new_privs(true);
-        security.mutable_seccomp()->set_profile_type(
-            cri::SecurityProfile::RuntimeDefault);
-        security.mutable_capabilities()->add_add_ambient_capabilities(
-            "NET_BIND_SERVICE");
-        container_config = config;
-      });
+  const std::string container = Start(pod, [&](cri::ContainerConfig& config) {
+    cri::LinuxContainerSecurityContext& security =
+        *config.mutable_linux()->mutable_security_context();
+    security.mutable_run_as_user()->set_value(1000);
+    security.mutable_run_as_group()->set_value(1001);
+    security.add_supplemental_groups(1002);
+    security.set_no_new_privs(true);
+    security.mutable_seccomp()->set_profile_type(
+        cri::SecurityProfile::RuntimeDefault);
+    security.mutable_capabilities()->add_add_ambient_capabilities(
+        "NET_BIND_SERVICE");
+    container_config = config;
+  });
   const Json info = Info(container);
   const pid_t init = info["pid"];
   std::thread exec([&] {
@@ -156,21 +156,19 @@ TEST_P(InvariantTest, I12LabelsOfAnImageSetNothing) {
       {"run.oci.systemd.force_cgroup_v1", "/sys/fs/cgroup"},
       {"cdi.k8s.io/devices", "vendor.com/device=all"},
       {"seccomp.security.alpha.kubernetes.io/pod", "unconfined"}};
-  const std::string labelled =
-      Image({{{"name", "plain"}, {"data", "x"}}},
-            {{"Labels", labels},
-             {"Annotations", labels},
-             {"Privileged", true},
-             {"Volumes", {{"/etc", Json::object()}}},
-             {"Hostname", "other"},
-             {"Devices", {"/dev/sda"}}});
+  const std::string labelled = Image({{{"name", "plain"}, {"data", "x"}}},
+                                     {{"Labels", labels},
+                                      {"Annotations", labels},
+                                      {"Privileged", true},
+                                      {"Volumes", {{"/etc", Json::object()}}},
+                                      {"Hostname", "other"},
+                                      {"Devices", {"/dev/sda"}}});
   const std::string pod = ModePod();
   Json powers[2];
   for (int i = 0; i < 2; ++i) {
-    const std::string container =
-        Start(pod, [&](cri::ContainerConfig& config) {
-          config.mutable_image()->set_image(i == 0 ? plain : labelled);
-        });
+    const std::string container = Start(pod, [&](cri::ContainerConfig& config) {
+      config.mutable_image()->set_image(i == 0 ? plain : labelled);
+    });
     powers[i] = Powers(Report(container));
   }
   EXPECT_EQ(powers[0], powers[1]);
@@ -228,11 +226,12 @@ TEST_P(InvariantTest, I18StateIsTheDaemonsAlone) {
         << user;
   }
   EXPECT_EQ(ShellOutput("find " + base + " -type f -size +0"), "");
-  EXPECT_EQ(ShellOutput(absl::StrCat(
-                "cd ", config_.state, " && stat -c '%a %n' ../root "
-                "caisson.sock keepers pods layers netns cni")),
-            "700 ../root\n600 caisson.sock\n700 keepers\n700 pods\n700 layers\n"
-            "700 netns\n700 cni");
+  EXPECT_EQ(
+      ShellOutput(absl::StrCat("cd ", config_.state,
+                               " && stat -c '%a %n' ../root "
+                               "caisson.sock keepers pods layers netns cni")),
+      "700 ../root\n600 caisson.sock\n700 keepers\n700 pods\n700 layers\n"
+      "700 netns\n700 cni");
 }
 
 }  // namespace

@@ -261,8 +261,7 @@ void AuditCreated(const json& info) {
   ExpectSealed(pid);
 }
 
-void AuditProcess(pid_t pid, const json& info,
-                  const cri::PodSandboxConfig& pod,
+void AuditProcess(pid_t pid, const json& info, const cri::PodSandboxConfig& pod,
                   const cri::ContainerConfig& container) {
   SCOPED_TRACE("audit of a container's program");
   const std::map<int, std::string> files = FilesOf(pid);
