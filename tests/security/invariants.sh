@@ -65,7 +65,8 @@ EOF
 {"metadata": {"name": "tty"}, "image": {"image": "busybox"}, "tty": true, "stdin": true,
  "command": ["busybox", "sleep", "1000"], "log_path": "tty$1.log",
  "envs": [{"key": "PATH", "value": "/nowhere:/bin"}],
- "mounts": [{"host_path": "$work/volume", "container_path": "/a/b/volume"}]}
+ "mounts": [{"host_path": "$work/volume", "container_path": "/a/b/volume"}],
+ "linux": {"security_context": {"no_new_privs": true, "seccomp": {"profile_type": 0}}}}
 EOF
   crictl pull busybox >/dev/null || return
   pod=$(crictl runp ${1:+--runtime=$1} "$work/pod.json") || return

@@ -12,8 +12,8 @@ mkdir -p "$work"
 "$CRICTL" -r "$CONTAINER_RUNTIME_ENDPOINT" -i "$CONTAINER_RUNTIME_ENDPOINT" \
   pull docker.io/library/busybox:latest >/dev/null 2>&1 || exit 1
 
-# The call, as caisson-fake-enosys takes it, and what is said of it.  "start
-# fork server" is the daemon's, which then ends.
+# The call, as invariants/without.sh takes it, and what is said of it.  "start
+# fork server" is the daemon's, which then ends.  "pull/": of the puller.
 cases() {
   cat <<'EOF'
 clone3                    start fork server: fork process
@@ -52,13 +52,19 @@ prctl:0=38                forbid-new-privileges: forbid new privileges
 prctl:0=39                read-back: compare no_new_privileges
 capget                    read-back: read capabilities
 seccomp                   load-seccomp: load seccomp filter
+pull/capset               pull docker.io/library/busybox:latest: set capabilities
+pull/prctl:0=38           pull docker.io/library/busybox:latest: forbid new privileges
+pull/landlock_create_ruleset  latest: create landlock ruleset
+pull/landlock_restrict_self   latest: enforce landlock ruleset
+pull/seccomp+prctl:0=22   pull docker.io/library/busybox:latest: load seccomp filter
 EOF
 }
 
 try() { # try CALL PATTERN
-  local log=$work/$1
-  CAISSON_WRAPPER="tests/security/invariants/without.sh $1" \
-    hack/with_caissond.sh -- tests/security/invariants/start_container.sh exec \
+  local log=$work/${1/\//-} seed=$CAISSON_SEED what=
+  [[ $1 != pull/* ]] || { seed= what=pull; }
+  CAISSON_SEED=$seed CAISSON_WRAPPER="tests/security/invariants/without.sh ${1#pull/}" \
+    hack/with_caissond.sh -- tests/security/invariants/start_container.sh $what \
     >"$log" 2>&1
   if grep -qx runs "$log" || ! grep -qF -- "$2" "$log"; then
     printf 'missing_kernel: without %s: not "%s" but:\n%s\n' "$1" "$2" \

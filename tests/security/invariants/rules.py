@@ -4,6 +4,7 @@ Each is a function of stories (or of a trace) that yields what contradicts it,
 and takes a counter of what it looked at: looking at nothing is no proof.
 """
 
+import collections
 import re
 
 from paths import ALLOWED, PATHS, complaint
@@ -122,19 +123,21 @@ def signature(story):
 
 
 def start_and_exec_are_one(stories, seen):
-    """8: an exec does what a container's init did."""
-    starts = {signature(story) for story in stories
-              if story.kind == "container" and story.program}
+    """8: an exec does what the init of a container of its pod did."""
+    starts = collections.defaultdict(set)
+    for story in stories:
+        if story.kind == "container" and story.program:
+            starts[story.keeper].add(signature(story))
     for story in stories:
         if story.kind != "exec" or not story.program:
             continue
         seen["execs"] += 1
-        if signature(story) not in starts:
+        if signature(story) not in starts[story.keeper]:
             yield f"{story}: no container was started so: {signature(story)}"
     for name in ("close_range", "setgroups", "setresuid", "capset", "capget",
                  "PR_SET_NO_NEW_PRIVS", "seccomp"):
         seen["steps"] += 1
-        if not any(name in each for each in starts):
+        if not any(name in each for one in starts.values() for each in one):
             yield f"no container was started with {name}"
 
 

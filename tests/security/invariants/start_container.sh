@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs a container that asks for all kinds of isolation, step by step, and says
-# which failed and why; "runs" when none did.
+# Runs a container that asks for all kinds of isolation, step by step, or pulls
+# an image (start_container.sh pull), and says which step failed and why; "runs"
+# when none did.
 set -uo pipefail
 dir=$CAISSON_TEST_DIR
 cat >"$dir/crictl.yaml" <<EOF
@@ -29,10 +30,14 @@ step() { # step NAME ARGUMENTS...: prints what crictl prints, or ends
   grep ' error \|warning' "$dir/caissond.log" | tail -3
   return 1
 }
+if [[ ${1:-} == pull ]]; then
+  step PullImage pull docker.io/library/busybox:latest >"$dir/out" &&
+    echo runs || cat "$dir/out"
+  exit
+fi
 pod=$(step RunPodSandbox runp "$dir/pod.json") || { echo "$pod"; exit; }
 container=$(step CreateContainer create "$pod" "$dir/container.json" "$dir/pod.json") ||
   { echo "$container"; exit; }
 step StartContainer start "$container" >"$dir/out" || { cat "$dir/out"; exit; }
-[[ ${1:-} != exec ]] ||
-  step ExecSync exec -s "$container" true >"$dir/out" || { cat "$dir/out"; exit; }
+step ExecSync exec -s "$container" true >"$dir/out" || { cat "$dir/out"; exit; }
 echo runs

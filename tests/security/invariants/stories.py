@@ -14,6 +14,7 @@ STOPS = ("execve", "execveat")
 class Story:
     def __init__(self, process):
         self.pid = process.pid
+        self.keeper = process.maker.pid
         self.calls = []
         self.program = None  # the call that became it
         while process is not None:
