@@ -211,6 +211,34 @@ void ExpectNamespaces(pid_t pid, const json& info,
   EXPECT_FALSE(hosts("cgroup"));
 }
 
+// Options of what is mounted last at a path of the process.
+std::string OptionsOf(pid_t pid, const std::string& path) {
+  std::string options;
+  const std::string text = ReadProc(pid, "mountinfo");
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ' ');
+    if (fields.size() > 5 && fields[4] == path) {
+      options = fields[5];
+    }
+  }
+  return options;
+}
+
+void ExpectMounts(pid_t pid, const cri::ContainerConfig& container) {
+  if (container.linux().security_context().readonly_rootfs()) {
+    EXPECT_TRUE(absl::StartsWith(OptionsOf(pid, "/"), "ro,"))
+        << OptionsOf(pid, "/");
+  }
+  for (const cri::Mount& mount : container.mounts()) {
+    const std::string options = OptionsOf(pid, mount.container_path());
+    // A path by way of a link is found elsewhere.
+    if (mount.readonly() && !options.empty()) {
+      EXPECT_TRUE(absl::StartsWith(options, "ro,"))
+          << mount.container_path() << ": " << options;
+    }
+  }
+}
+
 bool IsStatic(const std::string& program) {
   std::ifstream file(program, std::ios::binary);
   Elf64_Ehdr header = {};
@@ -275,6 +303,7 @@ void AuditProcess(pid_t pid, const json& info, const cri::PodSandboxConfig& pod,
   ExpectMap(pid, "gid_map", info["gidMap"]);
   ExpectRequest(status, info, container);
   ExpectNamespaces(pid, info, pod);
+  ExpectMounts(pid, container);
   EXPECT_EQ(OwnerOfFiles(pid), OnHost(info["uidMap"], info["uid"]))
       << "the oracle of tracing does not work";
 }

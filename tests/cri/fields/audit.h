@@ -18,8 +18,8 @@ namespace caisson::cri_test {
 void AuditCreated(const nlohmann::json& info);
 
 // Of the program that was asked for, in `pid`: an init or an exec.  No files
-// but standard ones; identity, capabilities, no_new_privileges, seccomp, maps
-// and namespaces are what the requests and `info` say.
+// but standard ones; identity, capabilities, no_new_privileges, seccomp, maps,
+// namespaces and read-only mounts are what the requests and `info` say.
 void AuditProcess(pid_t pid, const nlohmann::json& info,
                   const ::runtime::v1::PodSandboxConfig& pod,
                   const ::runtime::v1::ContainerConfig& container);
