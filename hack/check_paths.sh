@@ -76,7 +76,8 @@ exit "$bad"
 # runtime/rootfs/devices.cc | opendir(directory.c_str()) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | lstat(path.c_str(), &facts) | the host's /dev, before the stage
 # runtime/rootfs/overlay.cc | chdir(plan.home.c_str()) | a directory of the stage
-# runtime/keeper/namespace_holder.cc | open(path.c_str(), O_WRONLY | sysctls and maps, in the keeper's mounts
+# runtime/keeper/namespace_holder.cc | open(path.c_str(), O_WRONLY | maps, by the keeper in its own mounts
+# runtime/keeper/namespace_holder.cc | open("/proc/sys", O_PATH | sysctls are opened beneath it, in the keeper's mounts
 # runtime/keeper/pod_init.cc | chdir(kStageRoot) | a directory of the stage
 # runtime/keeper/pod_init.cc | open(".", O_PATH | the directory we stand on
 # runtime/keeper/stage.cc | mkdirat(stage | constant names in a tmpfs just made

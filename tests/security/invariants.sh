@@ -33,7 +33,7 @@ traced=
 trace() { # trace FILE PID: from here on, it and what it forks
   strace -f -y -qq -s 256 -o "$1" -e "trace=$calls" -p "$2" 2>"$1.log" &
   traced=$!
-  until [[ $(awk '/^TracerPid/ { print $2 }' "/proc/$2/status") != 0 ]]; do
+  while grep -qE '^TracerPid:\s+0$' "/proc/$2/task"/*/status; do
     kill -0 "$traced" 2>/dev/null || { cat "$1.log"; exit 1; }
     sleep 0.02
   done
