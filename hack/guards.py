@@ -11,8 +11,10 @@ guards.toml is a list of [[guard]]:
   file      where it stands
   remove    text of that file, which occurs in it once
   instead   what stands there without the guard
-  red       filters of tests (suite.name, with *), each of which must have a failing test
-  program   the test program, by default security_cri_test; *_cri_test get a daemon
+  red       filters of tests (suite.name, with *), each of which must have a failing test; of a
+            script its arguments, with each of which it must fail
+  program   the test program, by default security_cri_test; *_cri_test get a daemon.  Or a
+            script of this tree, by its path; those below tests/ get a daemon
   says      a part of what the failing test must print, lest it fail for another reason; optional
 
 A list under "also" has further {file, remove, instead} of the same guard.
@@ -93,11 +95,19 @@ def edit(change, old, new):
 
 
 def run_tests(guard, test_filter):
+    """Whether a test failed, and what was printed."""
     program = guard.get("program", "security_cri_test")
+    if "/" in program:
+        command = [program, *filter(None, [test_filter])]
+        if program.startswith("tests/"):
+            command = ["hack/with_caissond.sh", "--", *command]
+        result = shell(command, timeout=600)
+        return result.returncode != 0, result.stdout
     command = [f"build/dev/tests/{program}", f"--gtest_filter={test_filter}"]
     if program.endswith("_cri_test"):
         command = ["hack/with_caissond.sh", "--", *command]
-    return shell(command, timeout=600).stdout
+    output = shell(command, timeout=600).stdout
+    return re.search(r"^\[  FAILED  \] ", output, re.M), output
 
 
 def try_guard(guard):
@@ -107,8 +117,8 @@ def try_guard(guard):
     problem = build()
     if not problem:
         for test_filter in guard["red"]:
-            output = run_tests(guard, test_filter)
-            if not re.search(r"^\[  FAILED  \] ", output, re.M):
+            failed, output = run_tests(guard, test_filter)
+            if not failed:
                 problem += f"{test_filter} stays green\n{output[-1500:]}"
             elif guard.get("says", "") not in output:
                 problem += f"{test_filter} fails otherwise\n{output[-3000:]}"
@@ -129,6 +139,9 @@ def prepare():
     address = shell(["hack/registry.sh", "start", registry]).stdout.strip()
     os.environ["CAISSON_TEST_REGISTRY"] = address
     os.environ["CAISSON_BIN"] = os.path.join(TREE, "build/dev/bin")
+    # For scripts: crictl, and few tests under strace.
+    os.environ.setdefault("CRICTL", os.path.join(ROOT, "build/tools/crictl"))
+    os.environ.setdefault("CAISSON_WORKLOAD", "*UserNames*:*NoNewPriv*")
     made = shell(["hack/make_images.sh", address])
     if made.returncode != 0:
         sys.exit(made.stdout)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds caisson and runs every test tier that can run here.
 #
-#   hack/test.sh [TIER...]   layers unit root cri conformance quickstart
-#                            leftovers (default: all, in this order)
+#   hack/test.sh [TIER...]   layers unit root cri security conformance
+#                            quickstart leftovers (default: all, in this order)
 #
 # A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
 set -euo pipefail
@@ -12,7 +12,7 @@ passed=0
 failed=0
 tiers=("$@")
 ((${#tiers[@]})) ||
-  tiers=(layers unit root cri conformance quickstart leftovers)
+  tiers=(layers unit root cri security conformance quickstart leftovers)
 work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
 clean_up() {
   hack/registry.sh stop "$work/registry" || true
@@ -50,7 +50,8 @@ run_ctest() { # run_ctest LABEL: each test program counts as one
 
 tier_layers() {
   local check
-  for check in check_layers.sh check_sizes.sh "format.sh --check"; do
+  for check in check_layers.sh check_paths.sh check_sizes.sh \
+    "format.sh --check"; do
     # shellcheck disable=SC2086
     if hack/$check; then pass "$check"; else fail "$check"; fi
   done
@@ -89,6 +90,12 @@ tier_cri() {
   run_with_daemon many_pods tests/cri/many_pods.sh
   run_with_daemon malformed build/dev/tests/malformed_cri_test
   run_with_daemon fields build/dev/tests/fields_cri_test
+}
+
+tier_security() {
+  start_registry
+  run_with_daemon invariants tests/security/invariants.sh
+  run_with_daemon missing_kernel tests/security/missing_kernel.sh
 }
 
 tier_conformance() {

@@ -12,6 +12,8 @@
 # Images of registry.k8s.io, gcr.io, k8s.gcr.io and docker.io come from the
 # registry named by CAISSON_TEST_REGISTRY (host:port), else from a fresh one
 # that hack/make_images.sh fills.  CAISSON_CGROUP_DRIVER: cgroupfs or systemd.
+# CAISSON_WRAPPER: words before the daemon's command line, of a program that
+# becomes it (or stays beside it, as strace -D does).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${CAISSON_BIN:-$here/../build/dev/bin}
@@ -29,6 +31,8 @@ done
 (($#)) || { echo "with_caissond: no command" >&2; exit 2; }
 
 dir=$(mktemp -d /var/tmp/caisson-run.XXXXXX)
+# As /var/lib is: what is below must protect itself.
+chmod 755 "$dir"
 export CAISSON_TEST_DIR=$dir
 run=$$
 bridge=cb$run
@@ -194,7 +198,9 @@ device_ownership_from_security_context = true
 EOF
 [[ -z $extra ]] || cat "$extra" >>"$dir/config.toml"
 
-"$bin/caissond" --config "$dir/config.toml" >"$dir/caissond.log" 2>&1 &
+# shellcheck disable=SC2086
+${CAISSON_WRAPPER:-} "$bin/caissond" --config "$dir/config.toml" \
+  >"$dir/caissond.log" 2>&1 &
 daemon=$!
 echo "$daemon" >"$dir/caissond.pid"
 export CONTAINER_RUNTIME_ENDPOINT=unix://$dir/run/caisson.sock

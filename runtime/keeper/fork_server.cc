@@ -74,7 +74,10 @@ absl::Status ForkKeeper(UniqueFd connection, int server, bool allow_faults) {
 }  // namespace
 
 absl::Status ServeForks(int socket, bool allow_faults) {
-  RETURN_IF_ERROR(EnterOwnMountNamespace());
+  const absl::Status entered = EnterOwnMountNamespace();
+  // The daemon waits for it: without it no pod could be made.
+  RETURN_IF_ERROR(SendFrame(socket, entered.message(), {}));
+  RETURN_IF_ERROR(entered);
   // Keepers that end are nobody's to wait for.
   signal(SIGCHLD, SIG_IGN);
   for (;;) {

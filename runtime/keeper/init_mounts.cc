@@ -179,14 +179,6 @@ absl::Status AttachParts(const mount::Source& volume) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> MountIdOf(int fd) {
-  struct statx facts = {};
-  if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &facts) != 0) {
-    return ErrnoError("stat", "directory");
-  }
-  return facts.stx_mnt_id;
-}
-
 absl::StatusOr<bool> IsSameFile(int one, int other) {
   struct stat a = {};
   struct stat b = {};
@@ -205,8 +197,8 @@ absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
   ASSIGN_OR_RETURN(
       const UniqueFd point,
       kernel::MakeDirectoryInRoot(root, mount.target(), context.pod.root));
-  ASSIGN_OR_RETURN(const uint64_t root_mount, MountIdOf(root));
-  ASSIGN_OR_RETURN(const uint64_t point_mount, MountIdOf(point.get()));
+  ASSIGN_OR_RETURN(const uint64_t root_mount, kernel::MountIdOf(root));
+  ASSIGN_OR_RETURN(const uint64_t point_mount, kernel::MountIdOf(point.get()));
   if (root_mount != point_mount) {
     // /dev by a link, or a part within another one: writable already.
     return absl::OkStatus();

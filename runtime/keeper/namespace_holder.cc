@@ -17,6 +17,7 @@
 #include "runtime/base/frame.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
+#include "runtime/kernel/path.h"
 
 namespace caisson::keeper {
 namespace {
@@ -37,13 +38,16 @@ absl::Status BringLoopbackUp() {
 
 // `name` has dots; the plan was checked to name namespaced ones only.
 absl::Status WriteSysctl(const std::string& name, const std::string& value) {
-  const std::string path =
-      absl::StrCat("/proc/sys/", absl::StrReplaceAll(name, {{".", "/"}}));
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file.ok()) {
-    return ErrnoError("open sysctl", name);
+  const UniqueFd all(open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!all.ok()) {
+    return ErrnoError("open", "/proc/sys");
   }
-  if (write(file.get(), value.data(), value.size()) !=
+  absl::StatusOr<UniqueFd> file = kernel::OpenBeneath(
+      all.get(), absl::StrReplaceAll(name, {{".", "/"}}), O_WRONLY);
+  if (!file.ok()) {
+    return Annotate(file.status(), absl::StrCat("sysctl ", name));
+  }
+  if (write(file->get(), value.data(), value.size()) !=
       static_cast<ssize_t>(value.size())) {
     return ErrnoError("write sysctl", absl::StrCat(name, "=", value));
   }

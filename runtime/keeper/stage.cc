@@ -9,9 +9,10 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/base/log.h"
+#include "absl/strings/string_view.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_api.h"
@@ -22,6 +23,9 @@ namespace {
 
 constexpr uint64_t kHardened =
     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+// What the builder says when it has succeeded; else it says what failed.
+constexpr absl::string_view kBuilt = "built";
 
 UniqueFd& Held() {
   static UniqueFd fd;
@@ -86,20 +90,19 @@ absl::Status HoldStage() {
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork({}));
   if (forked.pid == 0) {
     const absl::Status built = BuildStage();
-    if (!built.ok()) {
-      LogError(absl::StrCat("build stage: ", built.message()));
-      _exit(1);
-    }
-    if (write(release.get(), "b", 1) == 1) {
+    const std::string said(built.ok() ? kBuilt : built.message());
+    if (write(release.get(), said.data(), said.size()) >= 0 && built.ok()) {
       pause();  // until killed: the namespace is held then
     }
     _exit(1);
   }
   release.reset();
-  char byte = 0;
-  const bool built = read(wait.get(), &byte, 1) == 1;
+  char text[512];
+  const ssize_t length = read(wait.get(), text, sizeof(text));
+  const absl::string_view said(text,
+                               length > 0 ? static_cast<size_t>(length) : 0);
   absl::Status status;
-  if (built) {
+  if (said == kBuilt) {
     absl::StatusOr<UniqueFd> fd =
         kernel::OpenNamespace(forked.pidfd.get(), kernel::Namespace::kMount);
     status = fd.status();
@@ -107,7 +110,7 @@ absl::Status HoldStage() {
       Held() = std::move(fd).value();
     }
   } else {
-    status = absl::InternalError("build stage: failed");
+    status = absl::InternalError(absl::StrCat("build stage: ", said));
   }
   status.Update(kernel::SignalProcess(forked.pidfd.get(), SIGKILL));
   status.Update(kernel::Reap(forked.pidfd.get(), true).status());

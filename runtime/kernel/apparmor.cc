@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -29,16 +27,7 @@ absl::StatusOr<UniqueFd> OpenExecAttribute(int root, int flags) {
       filesystem.f_type != PROC_SUPER_MAGIC) {
     return absl::FailedPreconditionError("check /proc: not a procfs");
   }
-  open_how how = {};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
-  UniqueFd file(static_cast<int>(syscall(SYS_openat2, proc.get(),
-                                         "thread-self/attr/apparmor/exec", &how,
-                                         sizeof(how))));
-  if (!file.ok()) {
-    return ErrnoError("open", "attr/apparmor/exec");
-  }
-  return file;
+  return OpenBeneath(proc.get(), "thread-self/attr/apparmor/exec", flags);
 }
 
 }  // namespace

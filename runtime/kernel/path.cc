@@ -47,6 +47,25 @@ absl::Status MakeDirectory(int directory, const std::string& name,
   return absl::OkStatus();
 }
 
+absl::StatusOr<UniqueFd> OpenAt2(int directory, absl::string_view path,
+                                 int flags, uint64_t resolve) {
+  const std::string text(path);
+  open_how how = {};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.resolve = resolve;
+  for (int i = 0; i < kTries; ++i) {
+    UniqueFd fd(static_cast<int>(
+        syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
+    if (fd.ok()) {
+      return fd;
+    }
+    if (errno != EAGAIN && errno != EINTR) {
+      break;
+    }
+  }
+  return ErrnoError("open", path);
+}
+
 absl::StatusOr<UniqueFd> OpenChildDirectory(int directory,
                                             const std::string& name) {
   UniqueFd fd(openat(directory, name.c_str(),
@@ -61,21 +80,13 @@ absl::StatusOr<UniqueFd> OpenChildDirectory(int directory,
 
 absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
                                     int flags) {
-  const std::string text(path);
-  open_how how = {};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  for (int i = 0; i < kTries; ++i) {
-    UniqueFd fd(static_cast<int>(
-        syscall(SYS_openat2, root, text.c_str(), &how, sizeof(how))));
-    if (fd.ok()) {
-      return fd;
-    }
-    if (errno != EAGAIN && errno != EINTR) {
-      break;
-    }
-  }
-  return ErrnoError("open", path);
+  return OpenAt2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
+                                     int flags) {
+  return OpenAt2(directory, path, flags,
+                 RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
 }
 
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,

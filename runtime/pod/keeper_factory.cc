@@ -173,7 +173,11 @@ absl::Status ForkServer::Launch() {
     RunServer(launch);
   }
   pidfd_ = std::move(forked.pidfd);
-  return absl::OkStatus();
+  // Else its end would not be seen.
+  launch.socket.reset();
+  ASSIGN_OR_RETURN(const Frame ready, ReceiveFrame(socket_.get()));
+  return ready.bytes.empty() ? absl::OkStatus()
+                             : absl::FailedPreconditionError(ready.bytes);
 }
 
 absl::StatusOr<KeeperFactory::NewKeeper> ForkServer::TryFork() {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/credentials.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/mount/source.h"
 
@@ -60,13 +61,16 @@ class ActingAs {
   ActingAs& operator=(const ActingAs&) = delete;
 
   ~ActingAs() {
-    setfsuid(geteuid());
-    setfsgid(getegid());
+    const uid_t user = geteuid();
+    const gid_t group = getegid();
+    setfsuid(user);
+    setfsgid(group);
   }
 };
 
 absl::Status AddLinks(int dev, kernel::Owner owner) {
   const ActingAs acting(owner);
+  RETURN_IF_ERROR(kernel::ForbidDumping());
   for (const Link& link : kLinks) {
     if (symlinkat(link.target, dev, link.name) != 0) {
       return ErrnoError("create link", link.name);
@@ -148,6 +152,9 @@ absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,
   ASSIGN_OR_RETURN(UniqueFd dev, MountTmpfs(owner));
   RETURN_IF_ERROR(kernel::AttachMount(dev.get(), point.get()));
   RETURN_IF_ERROR(AddLinks(dev.get(), owner));
+  // Acting as another, and as oneself again, allows it if fs.suid_dumpable is
+  // 1.
+  RETURN_IF_ERROR(kernel::ForbidDumping());
   for (const DeviceSource& device : devices) {
     RETURN_IF_ERROR(Annotate(AttachDevice(root, dev.get(), device, owner),
                              device.container_path));

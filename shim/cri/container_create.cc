@@ -2,14 +2,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <future>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/id.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
@@ -24,6 +23,8 @@ namespace caisson::cri {
 namespace {
 
 using state::v1::ContainerRecord;
+
+constexpr size_t kMaxProfileBytes = 4 << 20;
 
 std::vector<identity::IdExtent> MapOf(
     const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from) {
@@ -116,14 +117,15 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
   }
   std::string profile(seccomp::DefaultProfile());
   if (decision.seccomp == plan::Seccomp::kLocalhost) {
-    const std::ifstream file(decision.seccomp_path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    profile = text.str();
-    if (!file || profile.empty()) {
+    absl::StatusOr<std::string> text =
+        ReadRegularFile(decision.seccomp_path, kMaxProfileBytes);
+    if (!text.ok() || text->empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "read seccomp profile ", decision.seccomp_path, ": not readable"));
+          "seccomp profile: ", text.ok()
+                                   ? decision.seccomp_path + ": empty"
+                                   : std::string(text.status().message())));
     }
+    profile = std::move(text).value();
   }
   keeper::v1::Process& process = *decision.plan.mutable_process();
   ASSIGN_OR_RETURN(

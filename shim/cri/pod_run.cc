@@ -3,13 +3,13 @@
 
 #include <fstream>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/id.h"
 #include "runtime/base/log.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
@@ -51,11 +51,10 @@ absl::Status WriteFile(const std::string& path, const std::string& text) {
   return absl::OkStatus();
 }
 
+// Empty when the host has none, or something else than a file of that name.
 std::string ReadHostFile(const char* path) {
-  const std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  constexpr size_t kMost = 1 << 20;
+  return ReadRegularFile(path, kMost).value_or("");
 }
 
 // Under systemd the scope's own cgroup is systemd's to set; "pod" below it is

@@ -33,7 +33,7 @@ constexpr Fact kFacts[] = {
      "one is mounted by caissond for kill, freeze and events"},
     {"cgroup controllers", ProbeControllers, false,
      "limits of the missing kind are refused or not applied"},
-    {"landlock", ProbeLandlock, false, "the puller runs with one barrier less"},
+    {"landlock", ProbeLandlock, false, "images can't be pulled"},
     {"CAP_SYS_RESOURCE", ProbeResourceCapability, false,
      "limits can't be raised, oom_score_adj can't be lowered"},
 };

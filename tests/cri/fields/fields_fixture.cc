@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tests/cri/fields/audit.h"
 
 namespace caisson::cri_test {
 namespace {
@@ -82,12 +83,18 @@ grpc::Status FieldsTest::TryCreate(const std::string& pod,
   if (!status.ok()) {
     return status;
   }
+  AuditCreated(Info(id));
   cri::StartContainerRequest start;
   start.set_container_id(id);
   cri::StartContainerResponse started;
   const grpc::Status run =
       Call(&cri::RuntimeService::Stub::StartContainer, start, started);
-  return run.ok() ? grpc::Status(grpc::StatusCode::OK, id) : run;
+  if (!run.ok()) {
+    return run;
+  }
+  const Json info = Info(id);
+  AuditProcess(info["pid"], info, last_pod_, config);
+  return grpc::Status(grpc::StatusCode::OK, id);
 }
 
 std::string FieldsTest::Start(const std::string& pod,

@@ -25,7 +25,8 @@ class FieldsTest : public CriTest {
   // A pod on the host's network unless `edit` says else; its id.
   std::string Pod(const EditPod& edit = nullptr,
                   const std::string& handler = "");
-  // A container that sleeps, started; its id.  Empty after a failure.
+  // A container that sleeps, started; its id.  Empty after a failure.  Each is
+  // audited when it is created and when it runs (audit.h).
   std::string Start(const std::string& pod,
                     const EditContainer& edit = nullptr);
   // The status of its creation.
