@@ -10,6 +10,7 @@
 #include "runtime/keeper/host_mounts.h"
 #include "runtime/keeper/stage.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/mount_table.h"
 #include "runtime/kernel/path.h"
 #include "runtime/mount/hide.h"
 #include "runtime/mount/source.h"
