@@ -141,6 +141,8 @@ absl::Status HoldContainerNamespaces(CreateContext& context) {
                    kernel::OpenNamespace(pidfd, Namespace::kMount));
   ASSIGN_OR_RETURN(container.namespaces.pid,
                    kernel::OpenNamespace(pidfd, Namespace::kPid));
+  container.namespaces.pid_of_host =
+      context.plan.pid_mode() == v1::ContainerPlan::PID_NODE;
   ASSIGN_OR_RETURN(container.namespaces.cgroup,
                    kernel::OpenNamespace(pidfd, Namespace::kCgroup));
   return absl::OkStatus();

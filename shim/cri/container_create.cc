@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <cerrno>
+#include <cstring>
 #include <future>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,6 +24,9 @@ namespace caisson::cri {
 namespace {
 
 using state::v1::ContainerRecord;
+
+// Docker's own default has 15 KiB.
+constexpr size_t kMaxProfile = 1 << 20;
 
 std::vector<identity::IdExtent> MapOf(
     const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from) {
@@ -84,6 +87,39 @@ void Describe(const plan::ContainerDecision& decision,
   record.set_cgroup(absl::StrCat(pod.cgroup(), "/", record.id()));
 }
 
+// A seccomp profile that the kubelet names.  Who names it may mean a file that
+// never ends, or one that waits for a writer.
+absl::StatusOr<std::string> ReadProfile(const std::string& path) {
+  const auto refuse = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("read seccomp profile ", path, ": ", why));
+  };
+  const UniqueFd file(
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat facts = {};
+  if (!file.ok() || fstat(file.get(), &facts) != 0) {
+    return refuse(strerror(errno));
+  }
+  if (!S_ISREG(facts.st_mode)) {
+    return refuse("not a regular file");
+  }
+  std::string text(kMaxProfile + 1, '\0');
+  size_t length = 0;
+  ssize_t got = 0;
+  while (length < text.size() &&
+         (got = read(file.get(), &text[length], text.size() - length)) > 0) {
+    length += static_cast<size_t>(got);
+  }
+  if (got < 0) {
+    return refuse(strerror(errno));
+  }
+  if (length > kMaxProfile) {
+    return refuse(absl::StrCat("larger than ", kMaxProfile, " bytes"));
+  }
+  text.resize(length);
+  return text;
+}
+
 absl::StatusOr<cgroup::Cgroup> MakeCgroup(const cgroup::Layout& layout,
                                           const std::string& path,
                                           const cgroup::Limits& limits,
@@ -106,14 +142,7 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
   }
   std::string profile(seccomp::DefaultProfile());
   if (decision.seccomp == plan::Seccomp::kLocalhost) {
-    const std::ifstream file(decision.seccomp_path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    profile = text.str();
-    if (!file || profile.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "read seccomp profile ", decision.seccomp_path, ": not readable"));
-    }
+    ASSIGN_OR_RETURN(profile, ReadProfile(decision.seccomp_path));
   }
   keeper::v1::Process& process = *decision.plan.mutable_process();
   ASSIGN_OR_RETURN(
