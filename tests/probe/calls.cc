@@ -115,10 +115,9 @@ int ErrnoInChild(Abi abi, const Call& call) {
 }
 
 bool ReadAbi(std::string_view name, Abi& abi) {
-  for (const auto& [known, value] : {std::pair("x86-64", Abi::kNative),
-                                     std::pair("i386", Abi::kI386),
-                                     std::pair("x32", Abi::kX32),
-                                     std::pair("socketcall", Abi::kI386)}) {
+  for (const auto& [known, value] :
+       {std::pair("x86-64", Abi::kNative), std::pair("i386", Abi::kI386),
+        std::pair("x32", Abi::kX32), std::pair("socketcall", Abi::kI386)}) {
     if (name == known) {
       abi = value;
       return true;
@@ -176,9 +175,8 @@ int Rewrite(const char* path) {
   }
   int error = 0;
   // Nothing that can be read is nothing that could be put back.
-  if (text.has_value() &&
-      write(fd, text->data(), text->size()) !=
-          static_cast<ssize_t>(text->size())) {
+  if (text.has_value() && write(fd, text->data(), text->size()) !=
+                              static_cast<ssize_t>(text->size())) {
     error = errno;
   }
   close(fd);

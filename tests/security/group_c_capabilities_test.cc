@@ -56,12 +56,11 @@ class CapabilityEscapeTest : public GroupCTest {
   std::string ImageWithFileCapabilities() {
     Json members = Json::array();
     for (const bool permitted : {true, false}) {
-      members.push_back(
-          {{"name", permitted ? "probe-ep" : "probe-ei"},
-           {"file", CAISSON_BIN_DIR "/caisson-probe"},
-           {"pax",
-            {{"SCHILY.xattr.security.capability",
-              FileCapability(permitted)}}}});
+      members.push_back({{"name", permitted ? "probe-ep" : "probe-ei"},
+                         {"file", CAISSON_BIN_DIR "/caisson-probe"},
+                         {"pax",
+                          {{"SCHILY.xattr.security.capability",
+                            FileCapability(permitted)}}}});
     }
     return Image(members, {{"Entrypoint", {"/caisson-probe"}}});
   }
@@ -126,8 +125,7 @@ TEST_P(CapabilityEscapeTest, C4ExecsHaveNoMoreThanTheContainer) {
 // CVE-2018-1000400.
 TEST_P(CapabilityEscapeTest, C5OtherUsersHaveWhatAmbientAsksFor) {
   const std::string pod = ModePod();
-  const std::string added =
-      Start(pod, As(1000, {"NET_ADMIN", "SYS_TIME"}));
+  const std::string added = Start(pod, As(1000, {"NET_ADMIN", "SYS_TIME"}));
   const Json none = Report(added);
   for (const char* set : {"effective", "permitted", "ambient"}) {
     EXPECT_EQ(CapabilitySet(none, set), 0u) << set;
@@ -138,8 +136,7 @@ TEST_P(CapabilityEscapeTest, C5OtherUsersHaveWhatAmbientAsksFor) {
             kNetAdmin | kSysTime);
   const std::string raised = Start(pod, As(1000, {}, {"NET_ADMIN"}));
   const Json one = Report(raised);
-  for (const char* set :
-       {"effective", "permitted", "ambient", "inheritable"}) {
+  for (const char* set : {"effective", "permitted", "ambient", "inheritable"}) {
     EXPECT_EQ(CapabilitySet(one, set), kNetAdmin) << set;
   }
   EXPECT_EQ(OfInit(raised, "CapEff"), kNetAdmin);
@@ -178,8 +175,7 @@ TEST_P(CapabilityEscapeTest, C24NoNewPrivilegesHoldsAtStartAndByExec) {
     });
   };
   const std::string held = with(true);
-  EXPECT_THAT(Sh(held, "cat /proc/1/status").text,
-              HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(Sh(held, "cat /proc/1/status").text, HasSubstr("NoNewPrivs:\t1"));
   EXPECT_THAT(Sh(held, "cat /proc/self/status").text,
               HasSubstr("NoNewPrivs:\t1"));
   EXPECT_THAT(Sh(held, "cat /proc/1/status").text, HasSubstr("Seccomp:\t"));

@@ -44,8 +44,8 @@ CAISSON_BOTH_MODES(ProfileEscapeTest);
 
 TEST_P(ProfileEscapeTest, C1AppArmorIsInForceOrRefused) {
   const std::string pod = ModePod();
-  for (const char* name :
-       {"no-such-profile", "unconfined_x", "unconfined", "../caisson-default"}) {
+  for (const char* name : {"no-such-profile", "unconfined_x", "unconfined",
+                           "../caisson-default"}) {
     ExpectRefused(pod, AppArmor(cri::SecurityProfile::Localhost, name),
                   grpc::StatusCode::FAILED_PRECONDITION, name);
   }

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -96,8 +98,7 @@ TEST_P(UserEscapeTest, C6ThePrimaryGroupIsAmongTheGroups) {
     });
     const Json report = Report(container);
     const std::set<int> groups = report["groups"];
-    EXPECT_EQ(groups,
-              std::set<int>(row.expected.begin(), row.expected.end()))
+    EXPECT_EQ(groups, std::set<int>(row.expected.begin(), row.expected.end()))
         << row.name;
     EXPECT_TRUE(groups.contains(report["gid"])) << row.name;
   }
@@ -106,13 +107,13 @@ TEST_P(UserEscapeTest, C6ThePrimaryGroupIsAmongTheGroups) {
 // What forbids a file to a group holds for who has it as primary group, even
 // after a program that changes the effective one.
 TEST_P(UserEscapeTest, C6AGroupThatIsShutOutStaysOut) {
-  const std::string image = Image(
-      {{{"name", "shut"}, {"data", "x"}, {"mode", "0707"}, {"gid", 3000}},
-       {{"name", "as-group"},
-        {"file", CAISSON_BIN_DIR "/caisson-probe"},
-        {"mode", "2755"},
-        {"gid", 3001}}},
-      {{"Entrypoint", {"/caisson-probe"}}});
+  const std::string image =
+      Image({{{"name", "shut"}, {"data", "x"}, {"mode", "0707"}, {"gid", 3000}},
+             {{"name", "as-group"},
+              {"file", CAISSON_BIN_DIR "/caisson-probe"},
+              {"mode", "2755"},
+              {"gid", 3001}}},
+            {{"Entrypoint", {"/caisson-probe"}}});
   const auto as = [&](int group) {
     return StartImage(image, [=](auto& it) {
       Security(it).mutable_run_as_user()->set_value(2000);
@@ -135,7 +136,7 @@ TEST_P(UserEscapeTest, C7AndC8NumbersOutOfRangeAreRefused) {
   std::string passwd;
   std::string group;
   const std::vector<std::string> numbers = {
-      "2147483648",       "4294967295", "4294967296", "4294967297",
+      "2147483648",         "4294967295", "4294967296", "4294967297",
       std::string(36, '9'), "-1000",      "+0",         "-0"};
   for (const std::string& number : numbers) {
     absl::StrAppend(&passwd, number, ":x:0:0::/:/bin/sh\n");
@@ -148,6 +149,10 @@ TEST_P(UserEscapeTest, C7AndC8NumbersOutOfRangeAreRefused) {
   users.push_back(":0");
   users.push_back("0:");
   users.push_back("1:2:3");
+  // An image each is slow, and in this mode nothing else decides.
+  if (!OwnUsers()) {
+    users = {"4294967296", "-1000", "0:4294967296"};
+  }
   for (const std::string& user : users) {
     const std::string image = ImageOf(user, passwd, group);
     const grpc::Status status = TryImage(image);
@@ -181,9 +186,7 @@ TEST_P(UserEscapeTest, C7RequestsAreBoundedAlike) {
         std::numeric_limits<int64_t>::max()}) {
     ExpectRefused(
         pod,
-        [=](auto& it) {
-          Security(it).mutable_run_as_user()->set_value(id);
-        },
+        [=](auto& it) { Security(it).mutable_run_as_user()->set_value(id); },
         grpc::StatusCode::INVALID_ARGUMENT, "run_as_user");
     ExpectRefused(
         pod,
@@ -202,8 +205,8 @@ TEST_P(UserEscapeTest, C7RequestsAreBoundedAlike) {
 TEST_P(UserEscapeTest, C9NumbersAreNotLookedUpAsNames) {
   const std::string passwd = "1000:x:0:0::/:/bin/sh\n";
   const std::string group = "1000:x:0:\n77:x:0:1000\n";
-  for (const std::string& user : {std::string("1000"), std::string("1000:1000"),
-                                  std::string("01000")}) {
+  for (const std::string& user :
+       {std::string("1000"), std::string("1000:1000"), std::string("01000")}) {
     const std::string image = ImageOf(user, passwd, group);
     const Json report = Report(StartImage(image));
     EXPECT_EQ(report["uid"], 1000) << user;
@@ -253,10 +256,8 @@ TEST_P(UserEscapeTest, C10TheUserOfTheImageIsNotForgotten) {
   cri::PullImageResponse pulled;
   grpc::ClientContext again;
   EXPECT_TRUE(images_->PullImage(&again, pull, &pulled).ok());
-  EXPECT_EQ(UidOf(Start(pod,
-                        [&](auto& it) {
-                          it.mutable_image()->set_image(image);
-                        })),
+  EXPECT_EQ(UidOf(Start(
+                pod, [&](auto& it) { it.mutable_image()->set_image(image); })),
             1234);
 }
 
