@@ -36,11 +36,10 @@ using ::testing::SizeIs;
 // for where there is one, and another that each has.
 std::vector<std::string> MaskedPaths() {
   std::vector<std::string> paths = {
-      "/proc/acpi",         "/proc/asound",      "/proc/interrupts",
-      "/proc/kcore",        "/proc/keys",        "/proc/latency_stats",
-      "/proc/timer_list",   "/proc/timer_stats", "/proc/sched_debug",
-      "/proc/scsi",         "/sys/firmware",
-      "/sys/devices/virtual/powercap"};
+      "/proc/acpi",       "/proc/asound",      "/proc/interrupts",
+      "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+      "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+      "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
   for (int cpu = 0; cpu < get_nprocs_conf(); ++cpu) {
     const std::string base = absl::StrCat("/sys/devices/system/cpu/cpu", cpu);
     paths.push_back(base + "/thermal_throttle");
@@ -54,14 +53,13 @@ const std::vector<std::string> kReadOnlyPaths = {
 
 // Each runs a program, or tells one what to run, when it can be written.
 const std::vector<std::string> kKnobs = {
-    "/proc/sys/kernel/core_pattern",     "/proc/sys/kernel/modprobe",
-    "/proc/sys/kernel/hotplug",          "/proc/sys/kernel/panic",
-    "/proc/sys/kernel/poweroff_cmd",     "/proc/sys/fs/binfmt_misc/register",
-    "/proc/sys/vm/panic_on_oom",         "/proc/sys/kernel/yama/ptrace_scope",
-    "/proc/sysrq-trigger",               "/sys/kernel/uevent_helper",
-    "/sys/power/state",                  "/sys/kernel/mm/ksm/run",
-    "/sys/fs/cgroup/release_agent",      "/sys/fs/cgroup/cgroup.procs",
-    "/sys/fs/cgroup/memory/release_agent"};
+    "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
+    "/proc/sys/kernel/hotplug",      "/proc/sys/kernel/panic",
+    "/proc/sys/kernel/poweroff_cmd", "/proc/sys/fs/binfmt_misc/register",
+    "/proc/sys/vm/panic_on_oom",     "/proc/sys/kernel/yama/ptrace_scope",
+    "/proc/sysrq-trigger",           "/sys/kernel/uevent_helper",
+    "/sys/kernel/mm/ksm/run",        "/sys/fs/cgroup/release_agent",
+    "/sys/fs/cgroup/cgroup.procs",   "/sys/fs/cgroup/memory/release_agent"};
 
 class KernelEscapeTest : public GroupCTest {
  protected:
@@ -178,8 +176,8 @@ TEST_P(KernelEscapeTest, C20MasksAreLockedForNestedUsers) {
             0);
   for (const char* path : {"/proc/keys", "/proc/sys", "/sys/firmware",
                            "/proc/interrupts", "/sys"}) {
-    const Output output = Sh(
-        container, absl::StrCat(nested, "'umount -l ", path, " 2>&1'"));
+    const Output output =
+        Sh(container, absl::StrCat(nested, "'umount -l ", path, " 2>&1'"));
     EXPECT_NE(output.exit_code, 0) << path;
     EXPECT_THAT(output.text, testing::HasSubstr("Invalid argument")) << path;
   }
@@ -243,20 +241,19 @@ TEST_P(KernelEscapeTest, C21DevicesAreDeniedButForThoseListed) {
       return absl::StrCat("133:@", name, of, ":", mode, ":", number);
     };
     // mknod(2) and open(2) of a disk, of the kernel's log, of null.
-    return TryAll(container,
-                  {"calls", "x86-64",
-                   device("disk", S_IFBLK | 0600, SomeDisk()),
-                   absl::StrCat("2:@", name, "disk:0"),
-                   device("kmsg", S_IFCHR | 0600, makedev(1, 11)),
-                   absl::StrCat("2:@", name, "kmsg:0"),
-                   device("null", S_IFCHR | 0600, makedev(1, 3)),
-                   absl::StrCat("2:@", name, "null:0")});
+    return TryAll(container, {"calls", "x86-64",
+                              device("disk", S_IFBLK | 0600, SomeDisk()),
+                              absl::StrCat("2:@", name, "disk:0"),
+                              device("kmsg", S_IFCHR | 0600, makedev(1, 11)),
+                              absl::StrCat("2:@", name, "kmsg:0"),
+                              device("null", S_IFCHR | 0600, makedev(1, 3)),
+                              absl::StrCat("2:@", name, "null:0")});
   };
   const auto expected =
-      OwnUsers() ? std::vector<std::string>{"EPERM", "ENOENT", "EPERM",
-                                            "ENOENT", "EPERM", "ENOENT"}
-                 : std::vector<std::string>{"OK", "EPERM", "OK",
-                                            "EPERM", "OK", "OK"};
+      OwnUsers()
+          ? std::vector<std::string>{"EPERM",  "ENOENT", "EPERM",
+                                     "ENOENT", "EPERM",  "ENOENT"}
+          : std::vector<std::string>{"OK", "EPERM", "OK", "EPERM", "OK", "OK"};
   EXPECT_EQ(attack("/volume/1"), expected);
   if (!OwnUsers()) {
     // The other wall.
@@ -281,12 +278,18 @@ TEST_P(KernelEscapeTest, C21DevicesAreDeniedButForThoseListed) {
 TEST_P(KernelEscapeTest, C22NoCapabilityOpensTheKnobs) {
   const std::string pod = ModePod();
   const std::vector<std::string> mounts = {
-      "calls", "x86-64",
-      "165:@none:@/tmp:@cgroup:0:@all", "165:@none:@/tmp:@binfmt_misc:0:0",
-      "165:@none:@/tmp:@debugfs:0:0", "165:@none:@/tmp:@tracefs:0:0",
-      "165:@none:@/tmp:@securityfs:0:0", "165:@none:@/tmp:@sysfs:0:0",
-      "165:@none:@/tmp:@proc:0:0", "165:@none:@/proc/sys:@none:0x1020:0",
-      "165:@none:@/sys:@none:0x1020:0", "166:@/proc/sys:2"};
+      "calls",
+      "x86-64",
+      "165:@none:@/tmp:@cgroup:0:@all",
+      "165:@none:@/tmp:@binfmt_misc:0:0",
+      "165:@none:@/tmp:@debugfs:0:0",
+      "165:@none:@/tmp:@tracefs:0:0",
+      "165:@none:@/tmp:@securityfs:0:0",
+      "165:@none:@/tmp:@sysfs:0:0",
+      "165:@none:@/tmp:@proc:0:0",
+      "165:@none:@/proc/sys:@none:0x1020:0",
+      "165:@none:@/sys:@none:0x1020:0",
+      "166:@/proc/sys:2"};
   for (int i = 0; i <= CAP_LAST_CAP; ++i) {
     const std::string name = identity::CapabilityName(i);
     const grpc::Status status = TryCreate(pod, Open({name}));
@@ -334,8 +337,7 @@ TEST_P(KernelEscapeTest, C22WhoMountsFindsNothingToWrite) {
       umount -l /proc/sys; mount -o remount,bind,rw /sys
       echo done)");
     EXPECT_THAT(mounted.text, testing::HasSubstr("done")) << mounted.error;
-    EXPECT_EQ(
-        Sh(container, R"(
+    EXPECT_EQ(Sh(container, R"(
       for knob in $(find /m /proc/sys/kernel /proc/sys/vm /sys/kernel \
           -maxdepth 4 '(' -name release_agent -o -name core_pattern \
           -o -name modprobe -o -name uevent_helper -o -name poweroff_cmd \
@@ -343,8 +345,8 @@ TEST_P(KernelEscapeTest, C22WhoMountsFindsNothingToWrite) {
           -o -name run ')' 2>/dev/null); do
         (cat $knob >/tmp/old && cat /tmp/old >$knob) 2>/dev/null && echo $knob
       done; true)")
-            .text,
-        "")
+                  .text,
+              "")
         << privileged;
     EXPECT_THAT(Rewrite(container), Contains("EACCES")) << privileged;
   }

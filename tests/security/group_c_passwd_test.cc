@@ -17,7 +17,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr char kLine[] = "app:x:1234:1234::/:/bin/sh\n";
+// In the lower layers it is somebody else, whom no upper one may bring back.
+constexpr char kLine[] = "default-user:x:1234:1234::/:/bin/sh\n";
 constexpr size_t kMebibyte = 1 << 20;
 // Of the stored files each.
 constexpr size_t kMaxDatabase = kMebibyte;
@@ -29,7 +30,8 @@ class PasswdEscapeTest : public GroupCTest {
   }
 
   // An image of these members whose user is a name.
-  grpc::Status TryNamed(const Json& members, const std::string& user = "app") {
+  grpc::Status TryNamed(const Json& members,
+                        const std::string& user = "default-user") {
     std::string name;
     const grpc::Status pulled = TryPull(members, Config(user), &name);
     return pulled.ok() ? TryImage(name) : pulled;
@@ -37,8 +39,7 @@ class PasswdEscapeTest : public GroupCTest {
 
   // Bytes of memory that the daemon has had at once since Forget.
   size_t Peak() {
-    const std::string text =
-        ::caisson::testing::ReadFile(Proc() + "/status");
+    const std::string text = ::caisson::testing::ReadFile(Proc() + "/status");
     const size_t at = text.find("VmHWM:");
     size_t kibibytes = 0;
     EXPECT_TRUE(absl::SimpleAtoi(
@@ -52,9 +53,9 @@ class PasswdEscapeTest : public GroupCTest {
 
  private:
   std::string Proc() {
-    return "/proc/" + std::string(absl::StripAsciiWhitespace(
-                          ::caisson::testing::ReadFile(directory_ +
-                                                       "/caissond.pid")));
+    return "/proc/" +
+           std::string(absl::StripAsciiWhitespace(
+               ::caisson::testing::ReadFile(directory_ + "/caissond.pid")));
   }
 };
 
@@ -78,22 +79,20 @@ TEST_P(PasswdEscapeTest, C15LinksOfAnImageLeadToNoFileOfTheHost) {
         {{"name", "etc/passwd"}, {"type", "link"}, {"target", "/dev/zero"}});
     members.push_back({{"name", "etc/passwd"}, {"type", "fifo"}});
     members.push_back({{"name", "etc/passwd"}, {"type", "dir"}});
-    members.push_back({{"name", "etc/passwd"},
-                       {"type", "char"},
-                       {"major", 1},
-                       {"minor", 5}});
+    members.push_back(
+        {{"name", "etc/passwd"}, {"type", "char"}, {"major", 1}, {"minor", 5}});
   }
   for (const Json& member : members) {
     const grpc::Status status = TryNamed(Json::array({member}));
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
         << member;
-    EXPECT_THAT(status.error_message(), HasSubstr("find user \"app\""))
+    EXPECT_THAT(status.error_message(), HasSubstr("find user \"default-user\""))
         << member;
   }
   EXPECT_EQ(canary.Fingerprint(), before);
   // As a file of the image's own it is heard.
-  const grpc::Status plain = TryNamed(
-      {{{"name", "etc/passwd"}, {"data", kLine}, {"mode", "0644"}}});
+  const grpc::Status plain =
+      TryNamed({{{"name", "etc/passwd"}, {"data", kLine}, {"mode", "0644"}}});
   ASSERT_TRUE(plain.ok()) << plain.error_message();
   EXPECT_EQ(Report(plain.error_message())["uid"], 1234);
 }
@@ -120,10 +119,11 @@ TEST_P(PasswdEscapeTest, C16APasswdWithoutEndIsNotReadIntoMemory) {
                        {"fill", 64 * kMebibyte},
                        {"mode", "0644"}};
   std::string image;
-  ASSERT_TRUE(TryPull(Json::array({member}), Config("app"), &image).ok());
+  ASSERT_TRUE(
+      TryPull(Json::array({member}), Config("default-user"), &image).ok());
   const grpc::Status named = TryImage(image);
   EXPECT_EQ(named.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(named.error_message(), HasSubstr("find user \"app\""));
+  EXPECT_THAT(named.error_message(), HasSubstr("find user \"default-user\""));
   const grpc::Status number = TryImage(image, [](auto& it) {
     Security(it).mutable_run_as_user()->set_value(77);
   });
@@ -134,7 +134,7 @@ TEST_P(PasswdEscapeTest, C16APasswdWithoutEndIsNotReadIntoMemory) {
 // CVE-2026-47262: a group of very many members; at the bound it counts, above
 // it nobody is in it.
 TEST_P(PasswdEscapeTest, C17AGroupWithoutEndIsNotReadIntoMemory) {
-  const std::string head = "crowd:x:5000:app";
+  const std::string head = "crowd:x:5000:default-user";
   const auto image = [&](size_t size, size_t fill) {
     std::string group = head;
     while (group.size() + 3 < size) {
@@ -165,12 +165,13 @@ TEST_P(PasswdEscapeTest, C17AGroupWithoutEndIsNotReadIntoMemory) {
 
 TEST_P(PasswdEscapeTest, C17AGroupThatIsNoFileIsNoGroup) {
   for (const char* type : {"fifo", "dir"}) {
-    const grpc::Status status = TryNamed(
-        {{{"name", "etc/passwd"}, {"data", kLine}, {"mode", "0644"}},
-         {{"name", "etc/group"}, {"type", type}}},
-        "app:crowd");
+    const grpc::Status status =
+        TryNamed({{{"name", "etc/passwd"}, {"data", kLine}, {"mode", "0644"}},
+                  {{"name", "etc/group"}, {"type", type}}},
+                 "default-user:group-defined-in-image");
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << type;
-    EXPECT_THAT(status.error_message(), HasSubstr("find group \"crowd\""))
+    EXPECT_THAT(status.error_message(),
+                HasSubstr("find group \"group-defined-in-image\""))
         << type;
   }
 }

@@ -24,13 +24,12 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // Bytes, not escapes; the last is text, a backslash and an n.
-const std::string kLineEnds[] = {"\n", "\r", "\v", "\xc2\x85", "\xe2\x80\xa8",
-                                 "\\n"};
+const std::string kLineEnds[] = {"\n",       "\r",           "\v",
+                                 "\xc2\x85", "\xe2\x80\xa8", "\\n"};
 
 class TextEscapeTest : public GroupCTest {
  protected:
-  grpc::Status TryPod(
-      const std::function<void(cri::PodSandboxConfig&)>& edit) {
+  grpc::Status TryPod(const std::function<void(cri::PodSandboxConfig&)>& edit) {
     cri::RunPodSandboxRequest request =
         GoodPod(absl::StrCat("text", ++number_));
     request.set_runtime_handler(OwnUsers() ? "" : "caisson-requested");
@@ -54,6 +53,7 @@ class TextEscapeTest : public GroupCTest {
     it.add_command("sleep");
     it.add_envs()->set_key("SECRET");
     it.mutable_envs(0)->set_value(own);
+    it.add_envs()->set_key("OF_" + own);
     (*it.mutable_labels())["own"] = own;
     (*it.mutable_annotations())[own] = own;
     if (number % 2 == 1) {
@@ -72,8 +72,7 @@ class TextEscapeTest : public GroupCTest {
   // Each has what it was made with, and nothing of another's.
   void ExpectAllOwn() {
     cri::ListContainersResponse all;
-    EXPECT_TRUE(
-        Call(&cri::RuntimeService::Stub::ListContainers, {}, all).ok());
+    EXPECT_TRUE(Call(&cri::RuntimeService::Stub::ListContainers, {}, all).ok());
     EXPECT_GE(all.containers_size(), 4);
     for (const cri::Container& it : all.containers()) {
       const std::string& own = it.metadata().name();
@@ -88,9 +87,8 @@ class TextEscapeTest : public GroupCTest {
           secrets.emplace_back(variable);
         }
       }
-      EXPECT_THAT(secrets, ElementsAre("SECRET=" + own));
-      const std::string status =
-          ::caisson::testing::ReadFile(proc + "/status");
+      EXPECT_THAT(secrets, ElementsAre("SECRET=" + own, "OF_" + own + "="));
+      const std::string status = ::caisson::testing::ReadFile(proc + "/status");
       const std::string effective =
           status.substr(status.find("CapEff:\t") + 8, 16);
       const bool odd = (own[own.size() - 2] - '0') % 2 == 1;
@@ -106,8 +104,7 @@ class TextEscapeTest : public GroupCTest {
 CAISSON_BOTH_MODES(TextEscapeTest);
 
 std::string Home(const std::string& line_end) {
-  return absl::StrCat("/root:/sbin/nologin", line_end,
-                      "root2::0:0::/:/bin/sh");
+  return absl::StrCat("/root:/sbin/nologin", line_end, "root2::0:0::/:/bin/sh");
 }
 
 // CVE-2022-4318, CVE-2026-15809: nothing generates a passwd here.
@@ -131,9 +128,9 @@ TEST_P(TextEscapeTest, C11AndC12HomeIsNoLineOfPasswd) {
 
 TEST_P(TextEscapeTest, C11AndC12HomeOfAnImageIsNoLineOfPasswd) {
   const std::string end = OwnUsers() ? "\n" : "\r";
-  const std::string image =
-      Image(Json::array(), {{"Entrypoint", {"/caisson-probe"}},
-                            {"Env", {"HOME=" + Home(end)}}});
+  const std::string image = Image(
+      Json::array(),
+      {{"Entrypoint", {"/caisson-probe"}}, {"Env", {"HOME=" + Home(end)}}});
   const std::string pod = ModePod();
   const std::string passwd = Read(Start(pod), "/etc/passwd");
   const std::string container = Start(pod, [&](auto& it) {
@@ -145,18 +142,18 @@ TEST_P(TextEscapeTest, C11AndC12HomeOfAnImageIsNoLineOfPasswd) {
 
 // The other way round: a line of the image's passwd becomes HOME.
 TEST_P(TextEscapeTest, C12HomeOfThePasswdIsAPathOrTheRoot) {
-  const std::string image = Image(
-      {{{"name", "etc/passwd"},
-        {"data",
-         "good:x:1:1::/good:/bin/sh\nvt:x:2:2::/a\vb:/bin/sh\n"
-         "esc:x:3:3::/a\x1b[2J:/bin/sh\nrel:x:4:4::a/b:/bin/sh\n"
-         "cr:x:5:5::/a\rb:/bin/sh\n"},
-        {"mode", "0644"}}},
-      {{"Entrypoint", {"/caisson-probe"}}});
+  const std::string image =
+      Image({{{"name", "etc/passwd"},
+              {"data",
+               "good:x:1:1::/good:/bin/sh\nvt:x:2:2::/a\vb:/bin/sh\n"
+               "esc:x:3:3::/a\x1b[2J:/bin/sh\nrel:x:4:4::a/b:/bin/sh\n"
+               "cr:x:5:5::/a\rb:/bin/sh\n"},
+              {"mode", "0644"}}},
+            {{"Entrypoint", {"/caisson-probe"}}});
   const std::string pod = ModePod();
   for (const auto& [user, home] :
-       {std::pair("good", "/good"), std::pair("vt", "/"),
-        std::pair("esc", "/"), std::pair("rel", "/"), std::pair("cr", "/")}) {
+       {std::pair("good", "/good"), std::pair("vt", "/"), std::pair("esc", "/"),
+        std::pair("rel", "/"), std::pair("cr", "/")}) {
     const std::string container = Start(pod, [&, name = user](auto& it) {
       it.mutable_image()->set_image(image);
       Security(it).set_run_as_username(name);
@@ -202,8 +199,7 @@ TEST_P(TextEscapeTest, C13ControlCharactersOfPodsAreRefused) {
     for (const std::string& bad :
          {std::string("a\nb"), std::string("a\rb"), std::string("a\0b", 3),
           std::string("a\x1b]b"), std::string("a\x7f")}) {
-      const grpc::Status status =
-          TryPod([&](auto& it) { row.set(it, bad); });
+      const grpc::Status status = TryPod([&](auto& it) { row.set(it, bad); });
       EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
           << row.field;
       EXPECT_THAT(status.error_message(), HasSubstr(row.field));
@@ -284,12 +280,12 @@ TEST_P(TextEscapeTest, C14ContainersMadeAtOnceDoNotShare) {
     request.set_runtime_handler(OwnUsers() ? "" : "caisson-requested");
     std::string id;
     ASSERT_TRUE(RunPod(request, &id).ok());
-    makers.push_back(std::async(
-        std::launch::async, [this, id, each, config = request.config()] {
-          for (int i = 0; i < each; ++i) {
-            MakeOwn(id, config, i);
-          }
-        }));
+    makers.push_back(std::async(std::launch::async,
+                                [this, id, each, config = request.config()] {
+                                  for (int i = 0; i < each; ++i) {
+                                    MakeOwn(id, config, i);
+                                  }
+                                }));
   }
   for (std::future<void>& maker : makers) {
     maker.get();

@@ -55,8 +55,7 @@ class UserNamespaceEscapeTest : public GroupCTest {
     }
   }
 
-  grpc::Status TryPod(
-      const std::function<void(cri::PodSandboxConfig&)>& edit) {
+  grpc::Status TryPod(const std::function<void(cri::PodSandboxConfig&)>& edit) {
     cri::RunPodSandboxRequest request =
         GoodPod(absl::StrCat("users", ++number_));
     request.set_runtime_handler(OwnUsers() ? "" : "caisson-requested");
@@ -79,8 +78,10 @@ class HostKey {
   HostKey() {
     id_ = syscall(SYS_add_key, "user", "caisson-host", "x", 1, kUserSession);
   }
+
   HostKey(const HostKey&) = delete;
   HostKey& operator=(const HostKey&) = delete;
+
   // 9: KEYCTL_UNLINK.
   ~HostKey() { syscall(SYS_keyctl, 9, id_, kUserSession); }
 
@@ -96,28 +97,26 @@ TEST_P(UserNamespaceEscapeTest, C23KeysOfOthersAreOutOfSight) {
   const std::string pod = ModePod();
   const std::string first = Start(pod, Unconfined());
   // Adds a key to its session, finds it there, and is gone.
-  EXPECT_THAT(TryAll(first, {"calls", "x86-64",
-                             "248:@user:@caisson-first:@x:1:-3",
-                             "250:10:-3:@user:@caisson-first:0"}),
-              ElementsAre("OK", "OK"));
+  EXPECT_THAT(
+      TryAll(first, {"calls", "x86-64", "248:@user:@caisson-first:@x:1:-3",
+                     "250:10:-3:@user:@caisson-first:0"}),
+      ElementsAre("OK", "OK"));
   const std::string second = Start(ModePod(), Unconfined());
   for (const std::string& container : {first, second}) {
     // 10: KEYCTL_SEARCH of the session; 11: KEYCTL_READ by number.
-    EXPECT_THAT(
-        TryAll(container,
-               {"calls", "x86-64", "250:10:-3:@user:@caisson-first:0",
-                "250:10:-3:@user:@caisson-host:0"}),
-        Each("ENOKEY"));
+    EXPECT_THAT(TryAll(container,
+                       {"calls", "x86-64", "250:10:-3:@user:@caisson-first:0",
+                        "250:10:-3:@user:@caisson-host:0"}),
+                Each("ENOKEY"));
     const std::string keys = Read(container, "/proc/keys");
     EXPECT_THAT(keys, testing::Not(HasSubstr("caisson-first")));
     if (OwnUsers()) {
       // Root's own keyrings are those of the namespace's root.
-      EXPECT_THAT(
-          TryAll(container,
-                 {"calls", "x86-64", "250:10:-4:@user:@caisson-host:0",
-                  "250:10:-5:@user:@caisson-host:0",
-                  absl::StrCat("250:11:", key.id(), ":0:0")}),
-          ElementsAre("ENOKEY", "ENOKEY", "EACCES"));
+      EXPECT_THAT(TryAll(container,
+                         {"calls", "x86-64", "250:10:-4:@user:@caisson-host:0",
+                          "250:10:-5:@user:@caisson-host:0",
+                          absl::StrCat("250:11:", key.id(), ":0:0")}),
+                  ElementsAre("ENOKEY", "ENOKEY", "EACCES"));
       EXPECT_THAT(keys, testing::Not(HasSubstr("caisson-host")));
     }
   }
@@ -134,8 +133,7 @@ TEST_P(UserNamespaceEscapeTest, C23KeysOfOthersAreOutOfSight) {
 // Who made a namespace pays for what is used in it.
 TEST_P(UserNamespaceEscapeTest, C25ThePodsRootOwnsItsNamespaces) {
   const std::string container = Start(ModePod());
-  const std::string path =
-      absl::StrCat("/proc/", PidOf(container), "/ns/user");
+  const std::string path = absl::StrCat("/proc/", PidOf(container), "/ns/user");
   const UniqueFd space(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(space.ok()) << path;
   uid_t owner = 0;
@@ -143,9 +141,9 @@ TEST_P(UserNamespaceEscapeTest, C25ThePodsRootOwnsItsNamespaces) {
   EXPECT_EQ(owner, HostRoot(container));
   EXPECT_EQ(owner == 0, !OwnUsers());
   for (const char* kind : {"net", "ipc", "uts", "mnt", "pid", "cgroup"}) {
-    const UniqueFd other(open(
-        absl::StrCat("/proc/", PidOf(container), "/ns/", kind).c_str(),
-        O_RDONLY | O_CLOEXEC));
+    const UniqueFd other(
+        open(absl::StrCat("/proc/", PidOf(container), "/ns/", kind).c_str(),
+             O_RDONLY | O_CLOEXEC));
     const UniqueFd owning(ioctl(other.get(), NS_GET_USERNS));
     struct stat facts = {};
     struct stat own = {};
@@ -198,9 +196,8 @@ constexpr MapRow kMaps[] = {
 
 TEST_P(UserNamespaceEscapeTest, C26MapsThatHarmAreRefused) {
   for (const MapRow& row : kMaps) {
-    const grpc::Status status = TryPod([&](auto& it) {
-      Give(it, row.container, row.host, row.length);
-    });
+    const grpc::Status status = TryPod(
+        [&](auto& it) { Give(it, row.container, row.host, row.length); });
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
         << row.name;
     EXPECT_THAT(status.error_message(), HasSubstr("userns_options.uids"))
@@ -248,9 +245,8 @@ TEST_P(UserNamespaceEscapeTest, C26RangesOfLivePodsAreTaken) {
         << host;
     EXPECT_THAT(status.error_message(), HasSubstr(absl::StrCat(host)));
   }
-  EXPECT_TRUE(TryPod([](auto& it) {
-                Give(it, 0, 1900000000u - 65536, 65536);
-              }).ok());
+  EXPECT_TRUE(
+      TryPod([](auto& it) { Give(it, 0, 1900000000u - 65536, 65536); }).ok());
 }
 
 // Files of the container's root in its root, in a volume, and devices.
