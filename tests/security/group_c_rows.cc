@@ -23,6 +23,7 @@ Rows RowsOfGroupC() {
       {"C8", "UserEscapeTest.C7AndC8NumbersOutOfRangeAreRefused"},
       {"C9", "UserEscapeTest.C9NumbersAreNotLookedUpAsNames"},
       {"C10", "UserEscapeTest.C10TheUserOfTheImageIsNotForgotten"},
+      {"C10", "UserEscapeTest.C10TheUserOfTheImageOutlivesTheDaemon"},
       {"C11", "TextEscapeTest.C11AndC12HomeIsNoLineOfPasswd"},
       {"C11", "TextEscapeTest.C11AndC12HomeOfAnImageIsNoLineOfPasswd"},
       {"C12", "TextEscapeTest.C11AndC12HomeIsNoLineOfPasswd"},

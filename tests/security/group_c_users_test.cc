@@ -1,12 +1,19 @@
 #include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
 #include <limits>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/unique_fd.h"
 #include "tests/security/group_c_fixture.h"
 
 // Rows C6 to C10: who the process is.
@@ -46,6 +53,27 @@ class UserEscapeTest : public GroupCTest {
                    {"data", absl::StrCat(group, "root:x:0:\n")},
                    {"mode", "0644"}}},
                  {{"Entrypoint", {"/caisson-probe"}}, {"User", user}});
+  }
+
+  // Another daemon in the place of the one that runs.
+  void RestartDaemon() {
+    const std::string pid_file = directory_ + "/caissond.pid";
+    int pid = 0;
+    std::ifstream(pid_file) >> pid;
+    const UniqueFd daemon(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    ASSERT_TRUE(daemon.ok()) << pid;
+    ASSERT_EQ(kill(pid, SIGTERM), 0);
+    pollfd ended = {daemon.get(), POLLIN, 0};
+    ASSERT_EQ(poll(&ended, 1, 20000), 1);
+    ASSERT_EQ(system(absl::StrCat(CAISSON_BIN_DIR "/caissond --config ",
+                                  directory_, "/config.toml >>", directory_,
+                                  "/caissond.log 2>&1 & echo $! >", pid_file)
+                         .c_str()),
+              0);
+    cri::VersionResponse version;
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    EXPECT_TRUE(runtime_->Version(&context, {}, &version).ok());
   }
 
   std::string StartImage(const std::string& image,
@@ -259,6 +287,17 @@ TEST_P(UserEscapeTest, C10TheUserOfTheImageIsNotForgotten) {
   EXPECT_EQ(UidOf(Start(
                 pod, [&](auto& it) { it.mutable_image()->set_image(image); })),
             1234);
+}
+
+TEST_P(UserEscapeTest, C10TheUserOfTheImageOutlivesTheDaemon) {
+  const std::string image = ImageOf("app", "app:x:1234:1234::/:/bin/sh\n");
+  const std::string pod = ModePod();
+  const auto with = [&](cri::ContainerConfig& it) {
+    it.mutable_image()->set_image(image);
+  };
+  EXPECT_EQ(UidOf(Start(pod, with)), 1234);
+  RestartDaemon();
+  EXPECT_EQ(UidOf(Start(pod, with)), 1234);
 }
 
 }  // namespace
