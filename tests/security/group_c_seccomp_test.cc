@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <set>
 #include <string>
 #include <vector>
@@ -231,6 +235,32 @@ TEST_P(SeccompEscapeTest, C19TheProbeReachesTheKernel) {
 
 #endif
 
+// A process of the host's root, which whoever traces it may stop.
+class Victim {
+ public:
+  Victim() : pid_(fork()) {
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      while (true) {
+        pause();
+      }
+    }
+  }
+
+  Victim(const Victim&) = delete;
+  Victim& operator=(const Victim&) = delete;
+
+  ~Victim() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
 // ptrace(2) is for debuggers among a container's own processes; one of the
 // host's is in sight only of who shares its pid namespace, and not his.
 TEST_P(SeccompEscapeTest, C19ProcessesOfTheHostAreNotTraced) {
@@ -258,7 +288,8 @@ TEST_P(SeccompEscapeTest, C19ProcessesOfTheHostAreNotTraced) {
     Security(it).mutable_seccomp()->set_profile_type(
         cri::SecurityProfile::Unconfined);
   });
-  const std::string own = absl::StrCat(getpid());
+  const Victim victim;
+  const std::string own = absl::StrCat(victim.pid());
   // PTRACE_ATTACH, PTRACE_SEIZE.
   EXPECT_THAT(TryAll(container,
                      {"calls", "x86-64", absl::StrCat("101:16:", own, ":0:0"),

@@ -80,7 +80,7 @@ class UserEscapeTest : public GroupCTest {
                          const EditContainer& edit = nullptr) {
     const grpc::Status status = TryImage(image, edit);
     EXPECT_TRUE(status.ok()) << status.error_message();
-    return status.error_message();
+    return status.ok() ? status.error_message() : "";
   }
 };
 
@@ -236,7 +236,9 @@ TEST_P(UserEscapeTest, C9NumbersAreNotLookedUpAsNames) {
   for (const std::string& user :
        {std::string("1000"), std::string("1000:1000"), std::string("01000")}) {
     const std::string image = ImageOf(user, passwd, group);
-    const Json report = Report(StartImage(image));
+    const std::string container = StartImage(image);
+    ASSERT_NE(container, "") << user;
+    const Json report = Report(container);
     EXPECT_EQ(report["uid"], 1000) << user;
     EXPECT_EQ(report["gid"], user == "1000:1000" ? 1000 : 0) << user;
     EXPECT_EQ(StatusOf(image).uid().value(), 1000) << user;
