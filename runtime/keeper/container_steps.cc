@@ -124,6 +124,10 @@ absl::Status AwaitReady(CreateContext& context) {
       AwaitReport(container.channel.get(), context.loop, report, context.failed,
                   absl::AbortedError("the child ended without a word (killed, "
                                      "or out of memory)"));
+  if (status.ok() && !report.init.ok()) {
+    status = AwaitInit(container.channel.get(), context.stage.get(),
+                       context.loop, report);
+  }
   container.pid = report.init_pid;
   container.pidfd = std::move(report.init);
   container.terminal = std::move(report.terminal);
@@ -229,6 +233,22 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
     report.message = std::move(message);
     return absl::OkStatus();
   }
+}
+
+absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
+                       ChildReport& report) {
+  // It reports before it ends, whatever ends it.
+  RETURN_IF_ERROR(loop.RunUntilReadable(stage));
+  pollfd readable = {channel, POLLIN, 0};
+  if (poll(&readable, 1, 0) > 0) {
+    ASSIGN_OR_RETURN(ReceivedMessage received, ReceiveMessage(channel));
+    if (received.message.init_pid() != 0 && received.fds.size() == 1) {
+      report.init_pid = received.message.init_pid();
+      report.init = std::move(received.fds[0]);
+      return absl::OkStatus();
+    }
+  }
+  return absl::AbortedError("the child ended without a word of its init");
 }
 
 StepNames CreateStepNames() {

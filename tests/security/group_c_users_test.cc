@@ -62,7 +62,7 @@ class UserEscapeTest : public GroupCTest {
     std::ifstream(pid_file) >> pid;
     const UniqueFd daemon(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     ASSERT_TRUE(daemon.ok()) << pid;
-    ASSERT_EQ(kill(pid, SIGTERM), 0);
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
     pollfd ended = {daemon.get(), POLLIN, 0};
     ASSERT_EQ(poll(&ended, 1, 20000), 1);
     ASSERT_EQ(system(absl::StrCat(CAISSON_BIN_DIR "/caissond --config ",
