@@ -21,6 +21,9 @@ struct ContainerNamespaces {
   UniqueFd mount;
   UniqueFd pid;
   UniqueFd cgroup;
+  // The pid namespace is the host's: the keeper is in it already, and the
+  // pod's ids may not enter it.
+  bool pid_of_host = false;
 };
 
 // All the child works with.  Fds are borrowed from the keeper but for those

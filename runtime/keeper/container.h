@@ -125,6 +125,11 @@ struct ChildReport {
 absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
                          std::string& failed, const absl::Status& ended);
 
+// For a report that is ready and has no init: an init may be quicker than the
+// `stage` that made it is to report it.
+absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
+                       ChildReport& report);
+
 // What a failed table leaves: waits for the end of `stage`, then kills and
 // reaps the init that it made, also one that nobody has heard of yet
 // (`channel`: where it is reported, or -1).

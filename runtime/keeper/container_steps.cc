@@ -124,6 +124,10 @@ absl::Status AwaitReady(CreateContext& context) {
       AwaitReport(container.channel.get(), context.loop, report, context.failed,
                   absl::AbortedError("the child ended without a word (killed, "
                                      "or out of memory)"));
+  if (status.ok() && !report.init.ok()) {
+    status = AwaitInit(container.channel.get(), context.stage.get(),
+                       context.loop, report);
+  }
   container.pid = report.init_pid;
   container.pidfd = std::move(report.init);
   container.terminal = std::move(report.terminal);
@@ -141,6 +145,8 @@ absl::Status HoldContainerNamespaces(CreateContext& context) {
                    kernel::OpenNamespace(pidfd, Namespace::kMount));
   ASSIGN_OR_RETURN(container.namespaces.pid,
                    kernel::OpenNamespace(pidfd, Namespace::kPid));
+  container.namespaces.pid_of_host =
+      context.plan.pid_mode() == v1::ContainerPlan::PID_NODE;
   ASSIGN_OR_RETURN(container.namespaces.cgroup,
                    kernel::OpenNamespace(pidfd, Namespace::kCgroup));
   return absl::OkStatus();
@@ -215,9 +221,6 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
     if (message.init_pid() != 0 && received->fds.size() == 1) {
       report.init_pid = message.init_pid();
       report.init = std::move(received->fds[0]);
-      if (report.message.ready()) {
-        return absl::OkStatus();
-      }
       continue;
     }
     if (message.has_error()) {
@@ -228,13 +231,24 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
       report.terminal = std::move(received->fds[0]);
     }
     report.message = std::move(message);
-    // On a busy machine the init may be ready before its parent has told us
-    // of it.
-    if (report.message.ready() && !report.init.ok()) {
-      continue;
-    }
     return absl::OkStatus();
   }
+}
+
+absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
+                       ChildReport& report) {
+  // It reports before it ends, whatever ends it.
+  RETURN_IF_ERROR(loop.RunUntilReadable(stage));
+  pollfd readable = {channel, POLLIN, 0};
+  if (poll(&readable, 1, 0) > 0) {
+    ASSIGN_OR_RETURN(ReceivedMessage received, ReceiveMessage(channel));
+    if (received.message.init_pid() != 0 && received.fds.size() == 1) {
+      report.init_pid = received.message.init_pid();
+      report.init = std::move(received.fds[0]);
+      return absl::OkStatus();
+    }
+  }
+  return absl::AbortedError("the child ended without a word of its init");
 }
 
 StepNames CreateStepNames() {

@@ -110,7 +110,9 @@ absl::Status EnterContainerNamespaces(ChildContext& context) {
   const ContainerNamespaces& join = *context.join;
   RETURN_IF_ERROR(EnterNamespace(join.cgroup.get(), Namespace::kCgroup));
   RETURN_IF_ERROR(EnterNamespace(join.mount.get(), Namespace::kMount));
-  RETURN_IF_ERROR(EnterNamespace(join.pid.get(), Namespace::kPid));
+  if (!join.pid_of_host) {
+    RETURN_IF_ERROR(EnterNamespace(join.pid.get(), Namespace::kPid));
+  }
   context.root.reset(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   return context.root.ok() ? absl::OkStatus() : ErrnoError("open", "root");
 }

@@ -147,6 +147,9 @@ absl::StatusOr<PodInit> StartPodInit(const Pod& pod, EventLoop& loop) {
   absl::Status status =
       AwaitReport(mine.get(), loop, report, failed,
                   absl::AbortedError("the pod's init ended without a word"));
+  if (status.ok() && !report.init.ok()) {
+    status = AwaitInit(mine.get(), forked.pidfd.get(), loop, report);
+  }
   KillAndReap(forked.pidfd);
   PodInit init;
   init.pidfd = std::move(report.init);

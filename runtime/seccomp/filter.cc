@@ -26,6 +26,12 @@
 namespace caisson::seccomp {
 namespace {
 
+#if defined(__aarch64__)
+constexpr uint32_t kCompatArch = SCMP_ARCH_ARM;
+#else
+constexpr uint32_t kCompatArch = SCMP_ARCH_X86;
+#endif
+
 struct Release {
   void operator()(void* context) const { seccomp_release(context); }
 };
@@ -335,6 +341,7 @@ absl::Status Filter::Build(const json::Value& profile, uint64_t capabilities) {
   }
   if (Denies(default_action_)) {
     prologue_.newest = newest_;
+    prologue_.compat = seccomp_arch_exist(context_.get(), kCompatArch) == 0;
     prologue_.cut_socketcall = socket_by_argument_ && !names_socketcall_;
     prologue_.socketcall_action = default_action_;
   }

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -13,8 +14,10 @@ namespace {
 
 #if defined(__aarch64__)
 constexpr uint32_t kNativeArch = AUDIT_ARCH_AARCH64;
+constexpr uint32_t kCompatArch = AUDIT_ARCH_ARM;
 #else
 constexpr uint32_t kNativeArch = AUDIT_ARCH_X86_64;
+constexpr uint32_t kCompatArch = AUDIT_ARCH_I386;
 #endif
 constexpr uint32_t kSocketcall = 102;
 // Private numbers of arm and the x32 flag lie above.
@@ -37,6 +40,17 @@ void Return(Program& program, uint32_t action) {
   program.push_back(BPF_STMT(BPF_RET | BPF_K, action));
 }
 
+// The smallest number that the rules below have something to say about.
+uint32_t FirstNumber(const Prologue& prologue) {
+  const uint32_t beyond = prologue.newest > 0
+                              ? static_cast<uint32_t>(prologue.newest) + 1
+                              : kPlainNumbersEnd;
+  return prologue.numbers.empty()
+             ? beyond
+             : std::min(beyond,
+                        static_cast<uint32_t>(prologue.numbers.begin()->first));
+}
+
 void AddNumbers(const Prologue& prologue, Program& program) {
   if (prologue.numbers.empty() && prologue.newest == 0) {
     return;
@@ -51,11 +65,18 @@ void AddNumbers(const Prologue& prologue, Program& program) {
                             static_cast<uint32_t>(prologue.newest), 0, 1));
     Return(body, SECCOMP_RET_ERRNO | ENOSYS);
   }
+  const auto length = static_cast<uint8_t>(body.size());
   Load(program, offsetof(seccomp_data, arch));
-  Unless(program, kNativeArch, body.size() + 2);
+  if (prologue.compat) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kCompatArch, 1, 0));
+  }
+  Unless(program, kNativeArch, body.size() + 3);
   Load(program, offsetof(seccomp_data, nr));
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kPlainNumbersEnd,
-                             static_cast<uint8_t>(body.size()), 0));
+  // Nearly all calls are over with this one comparison.
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FirstNumber(prologue),
+                             0, static_cast<uint8_t>(length + 1)));
+  program.push_back(
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kPlainNumbersEnd, length, 0));
   program.insert(program.end(), body.begin(), body.end());
 }
 

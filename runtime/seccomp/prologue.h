@@ -13,6 +13,9 @@ struct Prologue {
   // Above this number the answer is ENOSYS, so that libc falls back instead
   // of taking EPERM for the last word.  0: no such rule.
   int newest = 0;
+  // Whether both hold for the machine's 32-bit calls too: the profile names
+  // their architecture.
+  bool compat = false;
   // 32-bit x86 hides the arguments of socket(2) behind a pointer; the library
   // answers by allowing every family.  The return value for it, if `cut`.
   bool cut_socketcall = false;

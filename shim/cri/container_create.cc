@@ -24,7 +24,8 @@ namespace {
 
 using state::v1::ContainerRecord;
 
-constexpr size_t kMaxProfileBytes = 4 << 20;
+// Docker's own default has 15 KiB.
+constexpr size_t kMaxProfileBytes = 1 << 20;
 
 std::vector<identity::IdExtent> MapOf(
     const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from) {
@@ -117,6 +118,8 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
   }
   std::string profile(seccomp::DefaultProfile());
   if (decision.seccomp == plan::Seccomp::kLocalhost) {
+    // Who names it may mean a file that never ends, or one that waits for a
+    // writer.
     absl::StatusOr<std::string> text =
         ReadRegularFile(decision.seccomp_path, kMaxProfileBytes);
     if (!text.ok() || text->empty()) {

@@ -24,15 +24,26 @@ constexpr size_t kMaxSysctl = 4096;
 constexpr size_t kMaxSysctlName = 255;
 constexpr uint32_t kFirstExtraId = 65536;
 
+// It becomes one of the arguments in CNI_ARGS, which have no quoting.
+absl::Status CheckArgument(absl::string_view field, absl::string_view value,
+                           bool may_be_empty) {
+  RETURN_IF_ERROR(CheckName(field, value, may_be_empty));
+  if (value.find_first_of(";=") != absl::string_view::npos) {
+    return Refuse(field, value, "has a separator of CNI's arguments");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckMetadata(const cri::PodSandboxConfig& config) {
   if (!config.has_metadata()) {
     return Refuse("config.metadata", "", "is missing");
   }
   const cri::PodSandboxMetadata& metadata = config.metadata();
-  RETURN_IF_ERROR(CheckName("config.metadata.name", metadata.name(), false));
   RETURN_IF_ERROR(
-      CheckName("config.metadata.namespace", metadata.namespace_(), true));
-  RETURN_IF_ERROR(CheckName("config.metadata.uid", metadata.uid(), true));
+      CheckArgument("config.metadata.name", metadata.name(), false));
+  RETURN_IF_ERROR(
+      CheckArgument("config.metadata.namespace", metadata.namespace_(), true));
+  RETURN_IF_ERROR(CheckArgument("config.metadata.uid", metadata.uid(), true));
   if (!config.log_directory().empty()) {
     return CheckPlainPath("config.log_directory", config.log_directory());
   }
@@ -62,6 +73,10 @@ absl::StatusOr<std::vector<identity::IdExtent>> ReadMap(
                   "must be one mapping");
   }
   RETURN_IF_ERROR(identity::CheckMap(extents, field));
+  if (extents[0].length < identity::kSlotLength) {
+    return Refuse(field, absl::StrCat(extents[0].length, " ids"),
+                  "is not all of 0..65535");
+  }
   return extents;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tests/probe/attempts.h"
+#include "tests/probe/calls.h"
 #include "tests/probe/json_writer.h"
 #include "tests/probe/load.h"
 #include "tests/probe/report.h"
@@ -78,6 +79,20 @@ constexpr Command kCommands[] = {
      [](char** a, int) {
        return Reported([&](auto& json) { TrySocket(json, a[0]); });
      }},
+    {"calls", 2, "x86-64|i386|x32 NUMBER[:ARGUMENT...]...",
+     [](char** a, int count) {
+       return Reported(
+           [&](auto& json) { TryCalls(json, a[0], a + 1, count - 1); });
+     }},
+    {"families", 1, "x86-64|i386|x32|socketcall",
+     [](char** a, int) {
+       return Reported([&](auto& json) { TryFamilies(json, a[0]); });
+     }},
+    {"rewrite", 1, "PATH...",
+     [](char** a, int count) {
+       return Reported([&](auto& json) { TryRewrites(json, a, count); });
+     }},
+    {"hold-inotify", 0, "", [](char**, int) { return HoldInotify(); }},
     {"sleep", 0, "", [](char**, int) { return Sleep(); }},
     {"echo-loop", 0, "", [](char**, int) { return Echo(); }},
     {"exit", 1, "CODE", [](char** a, int) { return atoi(a[0]); }},

@@ -174,6 +174,16 @@ TEST(SeccompRootTest, ThirtyTwoBitCallsAreFilteredAlike) {
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocketcall, 1, 0, 0); }), EPERM);
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocket, 38, 5, 0); }), EPERM);
   EXPECT_EQ(ErrnoUnder(0, [] { return Call32(kSocket, AF_INET, 2, 0); }), 0);
+  // Newer than the profile, and mseal, which it allows.
+  EXPECT_EQ(ErrnoUnder(0, [] { return Call32(9999, 0, 0, 0); }), ENOSYS);
+  EXPECT_NE(ErrnoUnder(0, [] { return Call32(462, 1, 0, 0); }), EPERM);
+  // Where a profile leaves the architecture out, none of its calls is there.
+  EXPECT_EQ(ErrnoUnder(
+                0, [] { return Call32(462, 1, 0, 0); },
+                R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+                    {"names": ["exit_group", "write", "mseal"],
+                     "action": "SCMP_ACT_ALLOW"}]})"),
+            ENOSYS);
 }
 
 TEST(SeccompRootTest, ThirtyTwoBitPointersAreFilteredAlike) {

@@ -77,6 +77,9 @@ constexpr Refusal kNames[] = {
     {"NameIsParent",
      [](RunPodSandboxRequest& r) { Metadata(r).set_name(".."); },
      "check config.metadata.name: \"..\" is not a name"},
+    {"TwoArgumentsOfPlugins",
+     [](RunPodSandboxRequest& r) { Metadata(r).set_uid("a;b=c"); },
+     "check config.metadata.uid: \"a;b=c\" has a separator"},
     {"OverlongName",
      [](RunPodSandboxRequest& r) {
        Metadata(r).set_name(std::string(254, 'a'));
