@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -20,6 +22,13 @@ struct ContainerNamespaces {
   UniqueFd mount;
   UniqueFd pid;
   UniqueFd cgroup;
+};
+
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  bool operator==(const FileId&) const = default;
 };
 
 // All the child works with.  Fds are borrowed from the keeper but for those
@@ -47,6 +56,8 @@ struct ChildContext {
   // One a mount of the plan; of an image none, but its layers.
   std::vector<UniqueFd> sources;
   std::map<int, std::vector<UniqueFd>> image_sources;
+  // What was mounted for each, as fstat(2) tells it.
+  std::vector<FileId> volumes;
   std::vector<UniqueFd> layers;
   UniqueFd home;
   std::vector<rootfs::DeviceSource> devices;
@@ -95,6 +106,9 @@ absl::Status CloneRoot(ChildContext& context);
 absl::Status MountKernelFilesystems(ChildContext& context);
 absl::Status PivotRoot(ChildContext& context);
 absl::Status HideKernelPaths(ChildContext& context);
+
+// init_volumes.cc
+absl::Status CheckVolumes(ChildContext& context);
 
 // init_process.cc
 absl::Status AttachStdio(ChildContext& context);

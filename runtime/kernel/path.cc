@@ -78,6 +78,24 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
   return ErrnoError("open", path);
 }
 
+absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
+                                          absl::string_view path) {
+  const std::string text(path.empty() ? "." : path);
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  UniqueFd fd(static_cast<int>(
+      syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
+  if (!fd.ok() && errno == ELOOP) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("open ", path, ": there is a link in it"));
+  }
+  if (!fd.ok()) {
+    return ErrnoError("open", path);
+  }
+  return fd;
+}
+
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
                                              Owner owner) {
   absl::StatusOr<UniqueFd> found = OpenInRoot(root, path, O_PATH | O_DIRECTORY);

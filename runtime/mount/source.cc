@@ -9,8 +9,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/path.h"
 
 namespace caisson::mount {
 namespace {
@@ -45,10 +47,30 @@ absl::Status CannotMap(int mount, absl::string_view source,
       " or a mount below it has no ID-mapped mounts"));
 }
 
+// What a container can write to is looked up without its links: it could
+// exchange a directory for one that leads out of its volume (CVE-2021-25741).
+absl::StatusOr<UniqueFd> CloneSource(const Mount& mount, const char* source) {
+  const std::string& above = mount.plain_below();
+  if (above.empty()) {
+    return kernel::CloneTree(AT_FDCWD, source, mount.recursive());
+  }
+  const UniqueFd directory(
+      open(above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.ok()) {
+    return ErrnoError("open", above);
+  }
+  absl::string_view below = source;
+  absl::ConsumePrefix(&below, above);
+  absl::ConsumePrefix(&below, "/");
+  absl::StatusOr<UniqueFd> found =
+      kernel::OpenWithoutLinks(directory.get(), below);
+  RETURN_IF_ERROR(Annotate(found.status(), above));
+  return kernel::CloneTreeAt(found->get(), mount.recursive());
+}
+
 absl::StatusOr<UniqueFd> TakeBind(const Mount& mount, const char* source,
                                   int user_namespace) {
-  ASSIGN_OR_RETURN(UniqueFd tree,
-                   kernel::CloneTree(AT_FDCWD, source, mount.recursive()));
+  ASSIGN_OR_RETURN(UniqueFd tree, CloneSource(mount, source));
   kernel::MountAttributes own;
   own.set = Flags(mount);
   RETURN_IF_ERROR(kernel::SetMountAttributes(tree.get(), own));
