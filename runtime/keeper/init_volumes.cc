@@ -55,8 +55,7 @@ absl::StatusOr<std::vector<LiftedVolume>> LiftVolumes(
     if (!IsInKernelFilesystem(mount.target())) {
       continue;
     }
-    ASSIGN_OR_RETURN(const UniqueFd found,
-                     OpenTarget(context, mount.target()));
+    ASSIGN_OR_RETURN(const UniqueFd found, OpenTarget(context, mount.target()));
     ASSIGN_OR_RETURN(UniqueFd tree, kernel::CloneTreeAt(found.get(), true));
     lifted.push_back({std::move(tree), mount.target()});
   }
@@ -66,20 +65,18 @@ absl::StatusOr<std::vector<LiftedVolume>> LiftVolumes(
 absl::Status PutBackVolumes(const ChildContext& context,
                             const std::vector<LiftedVolume>& lifted) {
   for (const LiftedVolume& volume : lifted) {
-    ASSIGN_OR_RETURN(const UniqueFd target,
-                     OpenTarget(context, volume.target));
-    RETURN_IF_ERROR(
-        Annotate(kernel::AttachMount(volume.tree.get(), target.get()),
-                 volume.target));
+    ASSIGN_OR_RETURN(const UniqueFd target, OpenTarget(context, volume.target));
+    RETURN_IF_ERROR(Annotate(
+        kernel::AttachMount(volume.tree.get(), target.get()), volume.target));
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckVolumes(ChildContext& context) {
   for (size_t i = 0; i < context.volumes.size(); ++i) {
-    RETURN_IF_ERROR(CheckVolume(context,
-                                context.plan->mounts(static_cast<int>(i)).target(),
-                                context.volumes[i]));
+    RETURN_IF_ERROR(
+        CheckVolume(context, context.plan->mounts(static_cast<int>(i)).target(),
+                    context.volumes[i]));
   }
   return absl::OkStatus();
 }

@@ -50,6 +50,7 @@ class MountEscapeTest : public MountAttackTest {
   Canary canary_;
   std::vector<std::string> mounted_;
 };
+
 CAISSON_BOTH_MODES(MountEscapeTest);
 
 // CVE-2021-30465, CVE-2015-1335.
@@ -134,8 +135,8 @@ TEST_P(MountEscapeTest, B11PathsAreResolvedOnce) {
     int covered = 0;
     for (const char* name : {"p", "q"}) {
       const std::string path = absl::StrCat("/v/", name);
-      const std::string host = ShellOutput(
-          absl::StrCat("cat ", v, "/", name, "/name"));
+      const std::string host =
+          ShellOutput(absl::StrCat("cat ", v, "/", name, "/name"));
       EXPECT_EQ(Read(id, path + "/name"), host);
       covered += Try(id, {"open", path + "/name", "w"}) == "EROFS" ? 1 : 0;
     }
@@ -178,8 +179,8 @@ TEST_P(MountEscapeTest, B11MasksStandOnOnePath) {
 // CVE-2017-1002101, CVE-2021-25741: below the pod's own directory no link is
 // followed to a source.
 TEST_P(MountEscapeTest, B29NoExchangedSourceLeadsOutside) {
-  const std::string pod = ModePod(
-      [](auto& it) { it.mutable_metadata()->set_uid("uid-of-b29"); });
+  const std::string pod =
+      ModePod([](auto& it) { it.mutable_metadata()->set_uid("uid-of-b29"); });
   const std::string v = PodVolume("uid-of-b29");
   fs::create_symlink(canary_.path(), v + "/lnk");
   const auto mounted = [&](const std::string& source) {
@@ -253,8 +254,9 @@ TEST_P(MountEscapeTest, B30NoMountIsShared) {
     EXPECT_FALSE(absl::StrContains(line, " master:")) << line;
   }
   // And indeed: what is mounted inside stays there.
-  EXPECT_EQ(Sh(id, "mkdir /bind/new && mount -t tmpfs inside /bind/new && "
-                   "mount | grep -c inside")
+  EXPECT_EQ(Sh(id,
+               "mkdir /bind/new && mount -t tmpfs inside /bind/new && "
+               "mount | grep -c inside")
                 .text,
             "1\n");
   EXPECT_EQ(HostMounts(v), before);

@@ -24,8 +24,8 @@ class MountAttackTest : public SecurityTest {
   grpc::Status TryImage(const std::string& image,
                         const EditContainer& edit = nullptr);
 
-  // Not a running container, with `text` in the message, and neither a fault
-  // of ours nor of the connection.
+  // Not a running container, with `text` in the message: an answer of the
+  // runtime's, and nothing that a client would try again.
   static void ExpectRefused(const grpc::Status& status,
                             const std::string& text);
 
