@@ -119,8 +119,8 @@ grpc::Status SecurityTest::TryPull(const Json& members, const Json& config,
   const std::string file = absl::StrCat(directory_, "/image.json");
   std::ofstream(file) << spec.dump();
   const int pushed = ::caisson::testing::Shell(
-      absl::StrCat("python3 tests/support/hostile_image.py <", file,
-                   " >", directory_, "/image.log 2>&1"));
+      absl::StrCat("python3 tests/support/hostile_image.py <", file, " >",
+                   directory_, "/image.log 2>&1"));
   EXPECT_EQ(pushed, 0) << ReadFile(directory_ + "/image.log");
   cri::PullImageRequest request;
   request.mutable_image()->set_image(absl::StrCat("docker.io/", own));
