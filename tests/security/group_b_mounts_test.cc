@@ -64,7 +64,7 @@ TEST_P(MountEscapeTest, B1NoExchangedTargetLeadsOutside) {
   const std::vector<std::string> mounts = HostMounts(canary_.path());
   int started = 0;
   const Exchanger attack(v + "/mnt", v + "/lnk");
-  for (int i = 0; i < Tries(100); ++i) {
+  for (int i = 0; i < Tries(60); ++i) {
     const grpc::Status status = TryCreate(OnePod(), [&](auto& it) {
       Mount(it, v, "/test1");
       Mount(it, w, "/test1/mnt");
@@ -96,7 +96,7 @@ TEST_P(MountEscapeTest, B2NothingIsCreatedBehindAnExchangedPath) {
   const std::string before = canary_.Fingerprint();
   int started = 0;
   const Exchanger attack(v + "/a", v + "/lnk");
-  for (int i = 0; i < Tries(100); ++i) {
+  for (int i = 0; i < Tries(60); ++i) {
     const grpc::Status status = TryCreate(OnePod(), [&](auto& it) {
       Mount(it, v, "/vol");
       Mount(it, w, absl::StrCat("/vol/a/b", i, "/c/d"));
@@ -120,7 +120,7 @@ TEST_P(MountEscapeTest, B11PathsAreResolvedOnce) {
   std::ofstream(v + "/p/name") << "p";
   std::ofstream(v + "/q/name") << "q";
   Shell(absl::StrCat("chmod -R a+rwX ", v));
-  for (int i = 0; i < Tries(60); ++i) {
+  for (int i = 0; i < Tries(40); ++i) {
     std::string id;
     {
       const Exchanger attack(v + "/p", v + "/q");
@@ -194,7 +194,7 @@ TEST_P(MountEscapeTest, B29NoExchangedSourceLeadsOutside) {
   }
   int started = 0;
   const Exchanger attack(v + "/sub", v + "/lnk");
-  for (int i = 0; i < Tries(100); ++i) {
+  for (int i = 0; i < Tries(60); ++i) {
     const grpc::Status status = mounted(v + "/sub");
     if (!status.ok()) {
       EXPECT_THAT(status.error_message(), HasSubstr("there is a link in it"));

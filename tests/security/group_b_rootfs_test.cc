@@ -348,16 +348,23 @@ TEST_P(RootfsEscapeTest, B27DeclaredVolumesHaveNothingOfTheHost) {
                                canary_.secret(), " /dev/null"))
         .text;
   };
-  for (const std::string& volume :
-       {absl::StrCat("/../../../../../..", canary_.path()),
-        std::string("/a/../.."), std::string(".."), std::string("v"),
-        std::string("/v"), std::string("/w"), std::string("/v/empty"),
-        std::string("/deep/v")}) {
-    SCOPED_TRACE(volume);
+  const std::string climbing =
+      absl::StrCat("/../../../../../..", canary_.path());
+  // Together where nothing of the host is in the name itself.
+  for (const std::vector<std::string>& volumes :
+       {std::vector<std::string>{climbing},
+        {"/a/../..", "..", "v"},
+        {"/v", "/v/empty"},
+        {"/w", "/deep/v"}}) {
+    SCOPED_TRACE(volumes[0]);
+    Json declared = Json::object();
+    for (const std::string& volume : volumes) {
+      declared[volume] = Json::object();
+    }
     const grpc::Status status = TryImage(
         Image(Json::array({Link("v", "/"), Link("w", canary_.path()),
                            Directory("deep"), Link("deep/v", Climbing())}),
-              {{"Volumes", {{volume, Json::object()}}}}));
+              {{"Volumes", declared}}));
     if (status.ok()) {
       EXPECT_EQ(search(status.error_message()), "");
       ExpectNothingOfTheHost(status.error_message(), "/v");
