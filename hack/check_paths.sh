@@ -71,8 +71,8 @@ exit "$bad"
 # runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
-# runtime/mount/tree.cc | open(path.c_str(), O_PATH | a volume's source, among the host's mounts
-# runtime/mount/tree.cc | readlink(absl::StrCat("/proc/self/fd/", origin | of an fd of our own, among the host's mounts
+# runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
+# runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
 # runtime/rootfs/devices.cc | symlinkat(link.target, dev, link.name) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mkdirat(dev, name, 0755) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mknodat(dev, name.data() | one component in a tmpfs just made

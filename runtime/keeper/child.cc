@@ -80,6 +80,9 @@ constexpr ChildStep kInitSteps[] = {
     // sight.
     {"mount-kernel-filesystems", steps::MountKernelFilesystems},
     {"pivot-root", steps::PivotRoot},
+    // After the last mount that could stand over one, before the masks, which
+    // may.
+    {"check-volumes", steps::CheckVolumes},
     // After pivot-root: these paths are the container's.
     {"hide-kernel-paths", steps::HideKernelPaths},
     // While the procfs we mounted is at hand.

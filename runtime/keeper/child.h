@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +26,13 @@ struct ContainerNamespaces {
   // The pid namespace is the host's: the keeper is in it already, and the
   // pod's ids may not enter it.
   bool pid_of_host = false;
+};
+
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  bool operator==(const FileId&) const = default;
 };
 
 // All the child works with.  Fds are borrowed from the keeper but for those
@@ -51,6 +60,8 @@ struct ChildContext {
   // One a mount of the plan; of an image none, but its layers.
   std::vector<mount::Source> sources;
   std::map<int, std::vector<UniqueFd>> image_sources;
+  // What was mounted for each but parts of the root, as fstat(2) tells it.
+  std::map<int, FileId> volumes;
   std::vector<UniqueFd> layers;
   UniqueFd home;
   std::vector<rootfs::DeviceSource> devices;
@@ -102,6 +113,9 @@ absl::Status HideKernelPaths(ChildContext& context);
 // init_devices.cc
 absl::Status TakeDevices(ChildContext& context);
 absl::Status CreateDevices(ChildContext& context);
+
+// init_volumes.cc
+absl::Status CheckVolumes(ChildContext& context);
 
 // init_process.cc
 absl::Status AttachStdio(ChildContext& context);

@@ -8,6 +8,7 @@
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/host_mounts.h"
+#include "runtime/keeper/init_volumes.h"
 #include "runtime/keeper/stage.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/mount_table.h"
@@ -225,6 +226,7 @@ absl::Status MountVolume(ChildContext& context, int index) {
   RETURN_IF_ERROR(Annotate(source.status(), path));
   const int tree = source->tree.get();
   ASSIGN_OR_RETURN(const bool directory, kernel::IsDirectory(tree));
+  ASSIGN_OR_RETURN(context.volumes[index], Identify(tree));
   absl::StatusOr<UniqueFd> target =
       directory
           ? kernel::MakeDirectoryInRoot(context.root.get(), path,
@@ -342,8 +344,11 @@ absl::Status CloneRoot(ChildContext& context) {
 }
 
 absl::Status MountKernelFilesystems(ChildContext& context) {
+  ASSIGN_OR_RETURN(const std::vector<LiftedVolume> lifted,
+                   LiftVolumes(context));
   RETURN_IF_ERROR(MountProc(context));
   RETURN_IF_ERROR(MountSysfs(context));
+  RETURN_IF_ERROR(PutBackVolumes(context, lifted));
   ASSIGN_OR_RETURN(UniqueFd dev, kernel::OpenInRoot(context.root.get(), "/dev",
                                                     O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR(MountTerminals(dev.get()));

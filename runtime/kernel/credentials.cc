@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -56,6 +57,29 @@ absl::Status SetIdsKeepCapabilities(uid_t uid, gid_t gid,
     return ErrnoError("stop keeping", "capabilities");
   }
   return absl::OkStatus();
+}
+
+ActingAs::ActingAs(uid_t uid, gid_t gid) {
+  setfsgid(gid);
+  setfsuid(uid);
+  // Only a prctl(2) that the kernel doesn't know fails.
+  [[maybe_unused]] const absl::Status forbidden = ForbidDumping();
+  __user_cap_header_struct header = {};
+  header.version = _LINUX_CAPABILITY_VERSION_3;
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) == 0) {
+    for (__user_cap_data_struct& half : data) {
+      half.effective = half.permitted;
+    }
+    // Without them the file is not made: that error is the caller's.
+    [[maybe_unused]] const long set = syscall(SYS_capset, &header, data);
+  }
+}
+
+ActingAs::~ActingAs() {
+  setfsuid(geteuid());
+  setfsgid(getegid());
+  [[maybe_unused]] const absl::Status forbidden = ForbidDumping();
 }
 
 absl::Status LimitBoundingSet(uint64_t keep) {

@@ -29,6 +29,16 @@ struct CapabilityState {
   uint64_t inheritable = 0;
 };
 
+// While it lives new files are of these ids, and the process has the same
+// capabilities as before, which setfsuid(2) alone would take.
+class ActingAs {
+ public:
+  ActingAs(uid_t uid, gid_t gid);
+  ActingAs(const ActingAs&) = delete;
+  ActingAs& operator=(const ActingAs&) = delete;
+  ~ActingAs();
+};
+
 // Drops from the bounding set what isn't in `keep`.
 absl::Status LimitBoundingSet(uint64_t keep);
 absl::Status SetCapabilities(const CapabilityState& state);

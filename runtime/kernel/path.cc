@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/credentials.h"
 
 namespace caisson::kernel {
 namespace {
@@ -33,9 +34,23 @@ Components SplitPath(absl::string_view path) {
   return parts;
 }
 
+// Calls `create` again as `owner` when it says that root of the host has no id
+// there: a volume through the pod's map knows of the pod's only.
+template <typename Create>
+int CreateAs(Owner owner, Create create) {
+  const int result = create();
+  if (result >= 0 || errno != EOVERFLOW) {
+    return result;
+  }
+  const ActingAs acting(owner.uid, owner.gid);
+  return create();
+}
+
 absl::Status MakeDirectory(int directory, const std::string& name,
                            Owner owner) {
-  if (mkdirat(directory, name.c_str(), 0755) != 0) {
+  const int made =
+      CreateAs(owner, [&] { return mkdirat(directory, name.c_str(), 0755); });
+  if (made != 0) {
     // Somebody sharing the tree may have been faster.
     return errno == EEXIST ? absl::OkStatus()
                            : ErrnoError("create directory", name);
@@ -89,6 +104,24 @@ absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                  RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
 }
 
+absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
+                                          absl::string_view path) {
+  const std::string text(path.empty() ? "." : path);
+  open_how how = {};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  UniqueFd fd(static_cast<int>(
+      syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
+  if (!fd.ok() && errno == ELOOP) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("open ", path, ": there is a link in it"));
+  }
+  if (!fd.ok()) {
+    return ErrnoError("open", path);
+  }
+  return fd;
+}
+
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
                                              Owner owner) {
   absl::StatusOr<UniqueFd> found = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
@@ -135,9 +168,10 @@ absl::StatusOr<UniqueFd> MakeFileInRoot(int root, absl::string_view path,
       UniqueFd parent,
       MakeDirectoryInRoot(root, absl::StrCat("/", absl::StrJoin(parts, "/")),
                           owner));
-  UniqueFd file(openat(parent.get(), name.c_str(),
-                       O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC,
-                       0644));
+  UniqueFd file(CreateAs(owner, [&] {
+    return openat(parent.get(), name.c_str(),
+                  O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
+  }));
   if (!file.ok()) {
     return ErrnoError("create file", path);
   }

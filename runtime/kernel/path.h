@@ -23,6 +23,11 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
 absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                                      int flags);
 
+// Opens `path` below `directory` (O_PATH), with no link in any of its
+// components: FailedPrecondition when there is one.
+absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
+                                          absl::string_view path);
+
 // Who owns what is created here, in ids of the calling process's namespace.
 struct Owner {
   uid_t uid = 0;

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/path.h"
 #include "runtime/mount/tree.h"
 
 namespace caisson::mount {
@@ -17,11 +19,34 @@ namespace {
 
 using keeper::v1::Mount;
 
+// Opened once: whatever its path leads to later is another's.  What a
+// container can write to is looked up without its links: it could exchange a
+// directory for one that leads out of its volume (CVE-2021-25741).
+absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
+                                    const std::string& path) {
+  const std::string& above = mount.plain_below();
+  UniqueFd fd(
+      open(above.empty() ? path.c_str() : above.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.ok()) {
+    return ErrnoError("open", above.empty() ? path : above);
+  }
+  if (above.empty()) {
+    return fd;
+  }
+  absl::string_view below = path;
+  absl::ConsumePrefix(&below, above);
+  absl::ConsumePrefix(&below, "/");
+  absl::StatusOr<UniqueFd> found = kernel::OpenWithoutLinks(fd.get(), below);
+  RETURN_IF_ERROR(Annotate(found.status(), above));
+  return found;
+}
+
 absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
                                 int user_namespace, absl::string_view advice) {
+  ASSIGN_OR_RETURN(const UniqueFd found, OpenSource(mount, path));
   Source source;
-  ASSIGN_OR_RETURN(source.tree, kernel::CloneTree(AT_FDCWD, path.c_str(),
-                                                  mount.recursive()));
+  ASSIGN_OR_RETURN(source.tree,
+                   kernel::CloneTreeAt(found.get(), mount.recursive()));
   RETURN_IF_ERROR(SetTreeFlags(mount, source.tree.get()));
   if (mount.id_mapping() == Mount::UNMAPPED || user_namespace < 0) {
     return source;
@@ -32,7 +57,7 @@ absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
     return source;
   }
   // One mount that can't be mapped fails the whole tree.
-  return TakeApart(mount, path, user_namespace, advice);
+  return TakeApart(mount, found.get(), user_namespace, advice);
 }
 
 absl::StatusOr<UniqueFd> MakeTmpfs(const Mount& mount) {

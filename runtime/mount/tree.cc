@@ -46,27 +46,23 @@ kernel::MountAttributes SharedAttributes(const Mount& mount) {
 
 // A source, and the mounts of the host to find those below it.
 struct Origin {
-  UniqueFd fd;
+  int fd = -1;
   std::string path;  // without symlinks
   uint64_t mount_id = 0;
   std::vector<kernel::MountEntry> table;
 };
 
-absl::StatusOr<Origin> OpenOrigin(const std::string& path) {
+absl::StatusOr<Origin> FindOrigin(int found) {
   Origin origin;
-  origin.fd.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!origin.fd.ok()) {
-    return ErrnoError("open", path);
-  }
+  origin.fd = found;
   char plain[PATH_MAX];
-  const ssize_t length =
-      readlink(absl::StrCat("/proc/self/fd/", origin.fd.get()).c_str(), plain,
-               sizeof(plain));
+  const ssize_t length = readlink(absl::StrCat("/proc/self/fd/", found).c_str(),
+                                  plain, sizeof(plain));
   if (length < 0) {
-    return ErrnoError("read path of", path);
+    return ErrnoError("read path of", "volume");
   }
   origin.path.assign(plain, static_cast<size_t>(length));
-  ASSIGN_OR_RETURN(origin.mount_id, kernel::MountIdOf(origin.fd.get()));
+  ASSIGN_OR_RETURN(origin.mount_id, kernel::MountIdOf(found));
   ASSIGN_OR_RETURN(origin.table, kernel::ReadMountTable());
   return origin;
 }
@@ -101,9 +97,8 @@ class Taker {
   absl::StatusOr<Source> Take() {
     Source source;
     const bool whole = mount_.propagation() == Mount::BIDIRECTIONAL;
-    ASSIGN_OR_RETURN(
-        source.tree,
-        kernel::CloneTreeAt(origin_.fd.get(), whole && mount_.recursive()));
+    ASSIGN_OR_RETURN(source.tree, kernel::CloneTreeAt(
+                                      origin_.fd, whole && mount_.recursive()));
     RETURN_IF_ERROR(SetTreeFlags(mount_, source.tree.get()));
     ASSIGN_OR_RETURN(source.mapped,
                      Map(source.tree.get(), origin_.mount_id, ""));
@@ -135,7 +130,7 @@ class Taker {
     std::string path = entry.mount_point.substr(
         origin_.path == "/" ? 1 : origin_.path.size() + 1);
     const absl::StatusOr<UniqueFd> point =
-        kernel::OpenInRoot(origin_.fd.get(), path, O_PATH);
+        kernel::OpenInRoot(origin_.fd, path, O_PATH);
     // One that another mount hides, or gone meanwhile: no path leads there.
     if (!point.ok() ||
         kernel::MountIdOf(point->get()).value_or(0) != entry.id) {
@@ -192,9 +187,9 @@ absl::StatusOr<bool> TryMapIds(int tree, int user_namespace, bool recursive) {
   return true;
 }
 
-absl::StatusOr<Source> TakeApart(const Mount& mount, const std::string& path,
+absl::StatusOr<Source> TakeApart(const Mount& mount, int found,
                                  int user_namespace, absl::string_view advice) {
-  ASSIGN_OR_RETURN(const Origin origin, OpenOrigin(path));
+  ASSIGN_OR_RETURN(const Origin origin, FindOrigin(found));
   return Taker(mount, origin, user_namespace, advice).Take();
 }
 

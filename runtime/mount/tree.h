@@ -21,15 +21,14 @@ absl::Status SetTreeFlags(const keeper::v1::Mount& mount, int tree);
 // filesystem without ID-mapped mounts, or one that is mapped already.
 absl::StatusOr<bool> TryMapIds(int tree, int user_namespace, bool recursive);
 
-// The bind of `path` mount by mount, each mapped where it can be.  For a plan
-// that wants all mapped the first that can't is the error.
+// The bind of the file `found` (O_PATH) mount by mount, each mapped where it
+// can be.  For a plan that wants all mapped the first that can't is the error.
 //
 // A mount can be mapped only while it is detached and alone, and until Linux
 // 6.15 nothing can be attached to a detached one: the submounts come back as
 // parts.  A tree that is to propagate to the host stays whole, for each part
 // attached to it would appear on the host: only its topmost mount is mapped.
-absl::StatusOr<Source> TakeApart(const keeper::v1::Mount& mount,
-                                 const std::string& path, int user_namespace,
-                                 absl::string_view advice);
+absl::StatusOr<Source> TakeApart(const keeper::v1::Mount& mount, int found,
+                                 int user_namespace, absl::string_view advice);
 
 }  // namespace caisson::mount

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,29 +47,9 @@ absl::StatusOr<UniqueFd> MountTmpfs(kernel::Owner owner) {
   return tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
-// Makes new files as `owner` while it lives: a third of the system calls that
-// changing each owner takes.
-class ActingAs {
- public:
-  explicit ActingAs(kernel::Owner owner) {
-    setfsgid(owner.gid);
-    setfsuid(owner.uid);
-  }
-
-  ActingAs(const ActingAs&) = delete;
-  ActingAs& operator=(const ActingAs&) = delete;
-
-  ~ActingAs() {
-    const uid_t user = geteuid();
-    const gid_t group = getegid();
-    setfsuid(user);
-    setfsgid(group);
-  }
-};
-
 absl::Status AddLinks(int dev, kernel::Owner owner) {
-  const ActingAs acting(owner);
-  RETURN_IF_ERROR(kernel::ForbidDumping());
+  // A third of the system calls that changing each owner takes.
+  const kernel::ActingAs acting(owner.uid, owner.gid);
   for (const Link& link : kLinks) {
     if (symlinkat(link.target, dev, link.name) != 0) {
       return ErrnoError("create link", link.name);

@@ -122,6 +122,14 @@ absl::Status CheckMaps(const cri::Mount& from, const std::string& field,
   return absl::OkStatus();
 }
 
+// The directory that the kubelet keeps for the pod, when `path` lies below it.
+// The kubelet puts no links there, but the pod's containers can.
+std::string PodDirectoryAbove(absl::string_view path, const std::string& uid) {
+  const std::string name = absl::StrCat("/pods/", uid, "/");
+  const size_t at = uid.empty() ? path.npos : path.find(name);
+  return at == path.npos ? "" : std::string(path.substr(0, at + name.size()));
+}
+
 bool LiesBelow(absl::string_view path, absl::string_view directory) {
   return absl::ConsumePrefix(&path, directory) &&
          (path.empty() || path.front() == '/');
@@ -173,7 +181,9 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   RETURN_IF_ERROR(CheckPlainPath(field + ".host_path", from.host_path()));
   Mount mount;
   mount.set_kind(Mount::BIND);
-  mount.set_source(from.host_path());
+  mount.set_source(CleanPath(from.host_path()));
+  mount.set_plain_below(
+      PodDirectoryAbove(mount.source(), inputs.pod_config.metadata().uid()));
   mount.set_target(CleanPath(from.container_path()));
   RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
   mount.set_recursive(true);

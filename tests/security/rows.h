@@ -9,6 +9,7 @@ namespace caisson::cri_test {
 
 using Rows = std::multimap<std::string, std::string>;
 
+Rows RowsOfGroupB();  // rootfs preparation, mounts, /proc and /dev
 Rows RowsOfGroupC();  // identity, capabilities, LSM, seccomp, kernel surface
 Rows RowsOfGroupH();  // cgroups and resource containment
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -67,6 +68,30 @@ TEST_F(MountFieldsTest, PathsReadOnlyAndRecursive) {
     it.set_recursive_read_only(true);
   });
   EXPECT_EQ(Try(all, {"write", "/volume/sub/new", "x"}), "EROFS");
+}
+
+// A volume in a volume that has no place for it yet.
+TEST_F(MountFieldsTest, MountPointsAreMadeInsideOfVolumes) {
+  const std::string source = Source();
+  fs::create_directories(source + "/apps");
+  ASSERT_EQ(chown((source + "/apps").c_str(), 1000, 1000), 0);
+  const std::string container = Start(Pod(), [&](auto& it) {
+    for (const auto& [host_path, path] :
+         {std::pair(source, "/volume"), std::pair(source, "/volume/a/b"),
+          std::pair(source + "/file", "/volume/apps/f")}) {
+      cri::Mount& mount = *it.add_mounts();
+      mount.set_host_path(host_path);
+      mount.set_container_path(path);
+    }
+  });
+  EXPECT_EQ(Read(container, "/volume/a/b/file"), "data");
+  EXPECT_EQ(Read(container, "/volume/apps/f"), "data");
+  // The root of the container made them, which is root on the volume.
+  for (const char* name : {"/a", "/a/b", "/apps/f"}) {
+    struct stat facts = {};
+    ASSERT_EQ(stat((source + name).c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_uid, 0u);
+  }
 }
 
 TEST_F(MountFieldsTest, OptionsAreFlags) {

@@ -54,6 +54,26 @@ TEST(MountsTest, EveryContainerHasThreeFilesAndSharedMemory) {
           "shm -> /dev/shm nosuid nodev noexec"));
 }
 
+// Where a container of the pod could have put a link.
+TEST(MountsTest, SourcesOfThePodsOwnDirectoryAreTakenWithoutLinks) {
+  const std::string own = "/kubelet/pods/7d3c9a10-1111-2222-3333-444455556666/";
+  for (const auto& [source, above] :
+       {std::pair(own + "volumes/v", own), std::pair(own + "/./v/sub", own),
+        std::pair(own, std::string()),
+        std::pair(std::string("/kubelet/pods/other/v"), std::string()),
+        std::pair(std::string("/data"), std::string())}) {
+    GoodContainer it;
+    it.AddMount(source.c_str(), "/data");
+    const absl::StatusOr<ContainerDecision> decision = it.Plan();
+    ASSERT_TRUE(decision.ok()) << decision.status();
+    EXPECT_EQ(decision->plan.mounts(0).plain_below(), above) << source;
+  }
+  GoodContainer nameless;
+  nameless.pod.mutable_metadata()->clear_uid();
+  nameless.AddMount("/kubelet/pods//v", "/data");
+  EXPECT_EQ(nameless.Plan()->plan.mounts(0).plain_below(), "");
+}
+
 TEST(MountsTest, FilesAreReadOnlyWithTheRoot) {
   GoodContainer it;
   it.own_users = false;

@@ -1,0 +1,56 @@
+#include "tests/security/rows.h"
+
+namespace caisson::cri_test {
+
+Rows RowsOfGroupB() {
+  return {
+      {"B1", "MountEscapeTest.B1NoExchangedTargetLeadsOutside"},
+      {"B2", "MountEscapeTest.B2NothingIsCreatedBehindAnExchangedPath"},
+      {"B3", "ProcEscapeTest.B3ProcOfTheImageIsADirectoryOrRefused"},
+      {"B3", "ProcEscapeTest.B3AVolumeStandsNeitherForProcNorForTheRoot"},
+      {"B4", "ProcEscapeTest.B3ProcOfTheImageIsADirectoryOrRefused"},
+      {"B4", "ProcEscapeTest.B4SysOfTheImageIsADirectoryOrRefused"},
+      {"B5", "ProcEscapeTest.B5NoLabelGoesToALinkedProc"},
+      {"B6", "ProcEscapeTest.B3ProcOfTheImageIsADirectoryOrRefused"},
+      {"B6", "ProcEscapeTest.B4SysOfTheImageIsADirectoryOrRefused"},
+      {"B7", "ProcEscapeTest.B7NoVolumeHidesFilesOfProc"},
+      {"B7", "ProcEscapeTest.B7WhatIsAllowedIsSeen"},
+      {"B8", "DevEscapeTest.B8OnlyTheNullDeviceMasks"},
+      {"B8", "DevEscapeTest.B8ExchangedWhileItMasks"},
+      {"B9", "DevEscapeTest.B9AMaskThatCannotBeMadeIsAnError"},
+      {"B10", "DevEscapeTest.B8OnlyTheNullDeviceMasks"},
+      {"B10", "DevEscapeTest.B9AMaskThatCannotBeMadeIsAnError"},
+      {"B11", "MountEscapeTest.B11PathsAreResolvedOnce"},
+      {"B11", "MountEscapeTest.B11MasksStandOnOnePath"},
+      {"B12", "DevEscapeTest.B12TheTerminalIsOfTheContainersOwnDevpts"},
+      {"B12", "DevEscapeTest.B12ExchangedBelowTheDevpts"},
+      {"B13", "DevEscapeTest.B13ALinkAtTheConsoleKeepsItsTarget"},
+      {"B14", "ProcEscapeTest.B14NothingStandsInForTheLabelsFile"},
+      {"B15", "ProcEscapeTest.B15SysctlsReachThePodAndNothingElse"},
+      {"B15", "ProcEscapeTest.B15NothingInsideIsOpenedByAnAbsolutePath"},
+      {"B16", "ProcEscapeTest.B14NothingStandsInForTheLabelsFile"},
+      {"B16", "ProcEscapeTest.B15SysctlsReachThePodAndNothingElse"},
+      {"B17", "DevEscapeTest.B17DevAsALinkChangesNothingOutside"},
+      {"B18", "DevEscapeTest.B18DevicesAreMadeInsideOnly"},
+      {"B19", "RootfsEscapeTest.B19FilesOfEtcAreWrittenInsideOnly"},
+      {"B20", "RootfsEscapeTest.B20TheWorkingDirectoryIsMadeInside"},
+      {"B21", "RootfsEscapeTest.B21NothingIsMountedOfItself"},
+      {"B22", "RootfsEscapeTest.B22LinksAtTheNamesWeWriteLeadNowhere"},
+      {"B23", "RootfsEscapeTest.B23NothingIsDoneInALiveRoot"},
+      {"B24", "RootfsEscapeTest.B24NothingIsCopiedOut"},
+      {"B25", "RootfsEscapeTest.B25AUsedRootIsNotUsedAgain"},
+      {"B26", "RootfsEscapeTest.B26RemovalFollowsNoLink"},
+      {"B26", "RootfsEscapeTest.B26RemovalStopsAtAMount"},
+      {"B27", "RootfsEscapeTest.B27DeclaredVolumesHaveNothingOfTheHost"},
+      {"B28", "RootfsEscapeTest.B28AVolumesFilesStayAsTheyWere"},
+      {"B29", "MountEscapeTest.B29NoExchangedSourceLeadsOutside"},
+      {"B29", "MountEscapeTest.B29APinnedSourceIsThePinnedFile"},
+      {"B30", "MountEscapeTest.B30NoMountIsShared"},
+      {"B31", "MountEscapeTest.B31ReadOnlyReachesSubmountsWhenAsked"},
+      {"B32", "ResolveEscapeTest.B32ChainsOfLinksEndInAnError"},
+      {"B32", "ResolveEscapeTest.B32WithoutOpenat2NothingStarts"},
+      {"B33", "ResolveEscapeTest.B33NothingIsRelabelled"},
+  };
+}
+
+}  // namespace caisson::cri_test
