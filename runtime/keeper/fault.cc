@@ -1,5 +1,6 @@
 #include "runtime/keeper/fault.h"
 
+#include <csignal>
 #include <utility>
 
 namespace caisson::keeper {
@@ -14,6 +15,10 @@ void Fault::Set(std::string step, int error_number) {
   error_number_ = error_number;
 }
 
+void Fault::SetPause(std::string step) {
+  pause_ = std::move(step);
+}
+
 void Fault::Clear() {
   step_.clear();
 }
@@ -23,6 +28,22 @@ absl::Status Fault::Check(absl::string_view step) const {
     return absl::OkStatus();
   }
   return absl::ErrnoToStatus(error_number_, "injected fault");
+}
+
+void Fault::Pause(absl::string_view step) const {
+  if (pause_.empty() || step != pause_) {
+    return;
+  }
+  sigset_t wanted;
+  sigset_t before;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGUSR1);
+  // Blocked, so that also the init of a pid namespace gets it.
+  sigprocmask(SIG_BLOCK, &wanted, &before);
+  int got = 0;
+  while (sigwait(&wanted, &got) != 0) {
+  }
+  sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace caisson::keeper

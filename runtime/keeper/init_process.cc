@@ -8,7 +8,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -115,6 +117,25 @@ absl::Status SetAppArmorProfile(ChildContext& context) {
   const std::string& profile = context.process.apparmor_profile();
   return profile.empty() ? absl::OkStatus()
                          : kernel::ConfineOnExec(context.root.get(), profile);
+}
+
+absl::Status CloseKeeperFiles(ChildContext& context) {
+  int keep[] = {context.channel, context.stdin_fd, context.stdout_fd,
+                context.stderr_fd, context.root.get()};
+  std::sort(std::begin(keep), std::end(keep));
+  // All between those kept; the keeper's own three are never named.
+  int first = STDERR_FILENO + 1;
+  for (const int fd : keep) {
+    if (fd > first && close_range(static_cast<unsigned>(first),
+                                  static_cast<unsigned>(fd) - 1, 0) != 0) {
+      return ErrnoError("close", "the keeper's files");
+    }
+    first = std::max(first, fd + 1);
+  }
+  if (close_range(static_cast<unsigned>(first), ~0U, 0) != 0) {
+    return ErrnoError("close", "the keeper's files");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CloseOtherFiles(ChildContext& context) {
