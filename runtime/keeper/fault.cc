@@ -1,6 +1,7 @@
 #include "runtime/keeper/fault.h"
 
 #include <csignal>
+#include <ctime>
 #include <utility>
 
 namespace caisson::keeper {
@@ -36,13 +37,18 @@ void Fault::Pause(absl::string_view step) const {
   }
   sigset_t wanted;
   sigset_t before;
+  sigset_t pending;
   sigemptyset(&wanted);
   sigaddset(&wanted, SIGUSR1);
   // Blocked, so that also the init of a pid namespace gets it.
   sigprocmask(SIG_BLOCK, &wanted, &before);
-  int got = 0;
-  while (sigwait(&wanted, &got) != 0) {
+  // Not sigwait(3) alone: while that waits, /proc does not show the mask.
+  constexpr timespec kInterval = {0, 1000000};
+  while (sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) == 0) {
+    nanosleep(&kInterval, nullptr);
   }
+  int got = 0;
+  sigwait(&wanted, &got);
   sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 

@@ -123,7 +123,9 @@ absl::Status CloseKeeperFiles(ChildContext& context) {
   int keep[] = {context.channel, context.stdin_fd, context.stdout_fd,
                 context.stderr_fd, context.root.get()};
   std::sort(std::begin(keep), std::end(keep));
-  // All between those kept; the keeper's own three are never named.
+  // Its standard error is the daemon's log; the other two are null.
+  RETURN_IF_ERROR(Duplicate(STDIN_FILENO, STDERR_FILENO));
+  // All between those kept.
   int first = STDERR_FILENO + 1;
   for (const int fd : keep) {
     if (fd > first && close_range(static_cast<unsigned>(first),

@@ -54,7 +54,7 @@ class Exchanger {
 };
 
 class SecurityTest : public FieldsTest,
-                     public testing::WithParamInterface<Mode> {
+                     public ::testing::WithParamInterface<Mode> {
  protected:
   void SetUp() override;
   // What a container may never change has not changed: knobs of the kernel,
@@ -96,7 +96,7 @@ class SecurityTest : public FieldsTest,
 // Instantiates a suite for both modes, named OwnUsers and HostUsers.
 #define CAISSON_BOTH_MODES(suite)                                         \
   INSTANTIATE_TEST_SUITE_P(                                               \
-      Modes, suite, testing::Values(Mode::kOwnUsers, Mode::kHostUsers),   \
+      Modes, suite, ::testing::Values(Mode::kOwnUsers, Mode::kHostUsers),   \
       [](const auto& test) {                                              \
         return test.param == Mode::kOwnUsers ? "OwnUsers" : "HostUsers";  \
       })
