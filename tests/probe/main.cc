@@ -87,7 +87,9 @@ constexpr Command kCommands[] = {
     {"attack-on-demand", 2, "FIFO FIFO",
      [](char** a, int) { return AttackOnDemand(a[0], a[1]); }},
     {"spy", 2, "DEVICE INODE",
-     [](char** a, int) { return Spy({Count(a[0]), Count(a[1])}); }},
+     [](char** a, int) {
+       return Spy({Count(a[0]), Count(a[1])});
+     }},
     {"terminal", 0, "",
      [](char**, int) {
        return Reported([](auto& json) { TryTerminal(json); });

@@ -55,8 +55,8 @@ bool CanOpen(const std::string& path, int flags) {
 
 // Its directories may be those of the host, whatever it is.
 void LookForHost(const std::string& base, const HostRoot& host, Score& score) {
-  for (const char* way : {"root", "cwd", "cwd/../../../../../..",
-                          "root/../../.."}) {
+  for (const char* way :
+       {"root", "cwd", "cwd/../../../../../..", "root/../../.."}) {
     score.host += IsHost(base + way, host) ? 1 : 0;
   }
   DIR* const files = opendir((base + "fd").c_str());
@@ -118,7 +118,8 @@ void WriteTo(int program, Score& score) {
       score.written += wrote > 0 ? 1 : 0;
       close(fd);
     }
-    const std::string text = std::string(error == 0 ? "OK" : strerrorname_np(error));
+    const std::string text =
+        std::string(error == 0 ? "OK" : strerrorname_np(error));
     if (score.write_errors.find(text) == std::string::npos) {
       score.write_errors += text + " ";
     }

@@ -77,8 +77,8 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
     auto plan = ContainerPlan(id, argv);
     using keeper::v1::ContainerPlan;
     if (!OwnUsers()) {
-      EXPECT_EQ(
-          chown((plan.message.home_directory() + "/upper").c_str(), 0, 0), 0);
+      EXPECT_EQ(chown((plan.message.home_directory() + "/upper").c_str(), 0, 0),
+                0);
     }
     plan.message.set_pid_mode(sees_host ? ContainerPlan::PID_NODE
                                         : ContainerPlan::PID_CONTAINER);
@@ -129,8 +129,8 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
 
   // Of this test; other programs mount things as well.
   std::string Mounts() {
-    return ::caisson::testing::ShellOutput(absl::StrCat(
-        "grep -F ", directory_->path(), " /proc/self/mountinfo"));
+    return ::caisson::testing::ShellOutput(
+        absl::StrCat("grep -F ", directory_->path(), " /proc/self/mountinfo"));
   }
 
   // Calls `visit` with the pid of an exec that waits after each of its steps.
@@ -161,6 +161,7 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
   std::ofstream requests_;
   std::ifstream answers_;
 };
+
 CAISSON_BOTH_MODES(JoinTest);
 
 // CVE-2016-9962, CVE-2015-8709: root of the container, all of the machine's
@@ -278,9 +279,9 @@ TEST_P(JoinTest, A6AKilledStageLeavesNothing) {
     create.join();
     EXPECT_FALSE(status.ok());
     EXPECT_THAT(ProcessesLeft(), IsEmpty());
-    EXPECT_EQ(::caisson::testing::ShellOutput(
-                  absl::StrCat("pgrep -P ", keeper_pid_)),
-              "");
+    EXPECT_EQ(
+        ::caisson::testing::ShellOutput(absl::StrCat("pgrep -P ", keeper_pid_)),
+        "");
     EXPECT_EQ(Mounts(), mounts);
   }
 }

@@ -139,8 +139,7 @@ std::vector<std::string> StepsOf(const std::string& table) {
 HostSetting::HostSetting(std::string path, const std::string& value)
     : path_(std::move(path)), before_(::caisson::testing::ReadFile(path_)) {
   std::ofstream(path_) << value;
-  EXPECT_TRUE(
-      absl::StartsWith(::caisson::testing::ReadFile(path_), value));
+  EXPECT_TRUE(absl::StartsWith(::caisson::testing::ReadFile(path_), value));
 }
 
 HostSetting::~HostSetting() {

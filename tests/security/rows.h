@@ -9,6 +9,7 @@ namespace caisson::cri_test {
 
 using Rows = std::multimap<std::string, std::string>;
 
+Rows RowsOfGroupA();  // the host's programs and files, joining, image's code
 Rows RowsOfGroupH();  // cgroups and resource containment
 
 }  // namespace caisson::cri_test

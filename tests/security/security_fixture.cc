@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -119,8 +120,8 @@ grpc::Status SecurityTest::TryPull(const Json& members, const Json& config,
   const std::string file = absl::StrCat(directory_, "/image.json");
   std::ofstream(file) << spec.dump();
   const int pushed = ::caisson::testing::Shell(
-      absl::StrCat("python3 tests/support/hostile_image.py <", file,
-                   " >", directory_, "/image.log 2>&1"));
+      absl::StrCat("python3 tests/support/hostile_image.py <", file, " >",
+                   directory_, "/image.log 2>&1"));
   EXPECT_EQ(pushed, 0) << ReadFile(directory_ + "/image.log");
   cri::PullImageRequest request;
   request.mutable_image()->set_image(absl::StrCat("docker.io/", own));
@@ -158,6 +159,74 @@ SecurityTest::Output SecurityTest::Sh(const std::string& container,
       status.ok() ? response.stderr() : std::string(status.error_message());
   output.exit_code = status.ok() ? response.exit_code() : -1;
   return output;
+}
+
+grpc::Status SecurityTest::Exec(const std::string& container,
+                                const std::vector<std::string>& command,
+                                cri::ExecSyncResponse* response) {
+  cri::ExecSyncRequest request;
+  request.set_container_id(container);
+  request.mutable_cmd()->Assign(command.begin(), command.end());
+  request.set_timeout(30);
+  cri::ExecSyncResponse own;
+  return Call(&cri::RuntimeService::Stub::ExecSync, request,
+              response == nullptr ? own : *response);
+}
+
+std::string SecurityTest::Create(const std::string& pod,
+                                 const EditContainer& edit) {
+  const grpc::Status created = TryCreateOnly(pod, edit);
+  EXPECT_TRUE(created.ok()) << created.error_message();
+  return created.ok() ? created.error_message() : "";
+}
+
+Json SecurityTest::StopAndReadJson(const std::string& container,
+                                   const std::string& name) {
+  cri::StopContainerRequest stop;
+  stop.set_container_id(container);
+  stop.set_timeout(10);
+  cri::StopContainerResponse stopped;
+  EXPECT_TRUE(
+      Call(&cri::RuntimeService::Stub::StopContainer, stop, stopped).ok());
+  std::string text = ReadFile(absl::StrCat(directory_, "/logs/", name));
+  const size_t begin = text.rfind(" F {");
+  EXPECT_NE(begin, text.npos) << text;
+  if (begin == text.npos) {
+    return Json();
+  }
+  return Json::parse(text.substr(begin + 3), nullptr, false);
+}
+
+void SecurityTest::RestartDaemon() {
+  const std::string pid_file = directory_ + "/caissond.pid";
+  const int old = std::atoi(ReadFile(pid_file).c_str());
+  ASSERT_GT(old, 1);
+  kill(old, SIGKILL);
+  const std::string config = directory_ + "/config.toml";
+  const std::string log = directory_ + "/caissond.log";
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const int out = open(log.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    setsid();
+    execl(CAISSON_BIN_DIR "/caissond", "caissond", "--config", config.c_str(),
+          nullptr);
+    _exit(127);
+  }
+  std::ofstream(pid_file) << pid;
+  const std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateChannel("unix://" + directory_ + "/run/caisson.sock",
+                          grpc::InsecureChannelCredentials());
+  runtime_ = cri::RuntimeService::NewStub(channel);
+  images_ = cri::ImageService::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(30));
+  cri::VersionResponse response;
+  const grpc::Status status = runtime_->Version(&context, {}, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
 }
 
 bool SecurityTest::IsOfTheHost(const std::string& container,

@@ -13,8 +13,8 @@
 namespace caisson::cri_test {
 
 enum class Mode {
-  kOwnUsers,    // the default handler: the pod has a range of ids of its own
-  kHostUsers,   // root in the container is root on the host
+  kOwnUsers,   // the default handler: the pod has a range of ids of its own
+  kHostUsers,  // root in the container is root on the host
 };
 
 // A directory of the host that everybody may write to, so that only the
@@ -28,8 +28,10 @@ class Canary {
   ~Canary();
 
   const std::string& path() const { return path_; }
+
   // The text of its marker, known to nobody else.
   const std::string& secret() const { return secret_; }
+
   // Name, type, mode, owner, size, times and link of all below: equal as long
   // as nobody touched it.
   std::string Fingerprint() const;
@@ -79,8 +81,24 @@ class SecurityTest : public FieldsTest,
     std::string text;   // standard output
     std::string error;  // standard error
   };
+
   Output Sh(const std::string& container, const std::string& script,
             int timeout_seconds = 30);
+
+  // Runs `command` by ExecSync: the status of the call, and what it printed.
+  grpc::Status Exec(const std::string& container,
+                    const std::vector<std::string>& command,
+                    cri::ExecSyncResponse* response = nullptr);
+
+  // A container created and not started; its id.
+  std::string Create(const std::string& pod, const EditContainer& edit);
+
+  // Ends a container and returns the JSON that its program printed last to
+  // its log, `name` of the pod's log directory.
+  Json StopAndReadJson(const std::string& container, const std::string& name);
+
+  // Kills the daemon and starts it again, over what it left.
+  void RestartDaemon();
 
   // Whether `path` inside is the root of the host, or this run's directory.
   bool IsOfTheHost(const std::string& container, const std::string& path);
@@ -96,7 +114,7 @@ class SecurityTest : public FieldsTest,
 // Instantiates a suite for both modes, named OwnUsers and HostUsers.
 #define CAISSON_BOTH_MODES(suite)                                         \
   INSTANTIATE_TEST_SUITE_P(                                               \
-      Modes, suite, ::testing::Values(Mode::kOwnUsers, Mode::kHostUsers),   \
+      Modes, suite, ::testing::Values(Mode::kOwnUsers, Mode::kHostUsers), \
       [](const auto& test) {                                              \
         return test.param == Mode::kOwnUsers ? "OwnUsers" : "HostUsers";  \
       })

@@ -60,8 +60,8 @@ std::string FieldsTest::Pod(const EditPod& edit, const std::string& handler) {
   return id;
 }
 
-grpc::Status FieldsTest::TryCreate(const std::string& pod,
-                                   const EditContainer& edit) {
+grpc::Status FieldsTest::TryCreateOnly(const std::string& pod,
+                                       const EditContainer& edit) {
   cri::CreateContainerRequest request = GoodContainer(pod);
   *request.mutable_sandbox_config() = last_pod_;
   cri::ContainerConfig& config = *request.mutable_config();
@@ -75,15 +75,21 @@ grpc::Status FieldsTest::TryCreate(const std::string& pod,
   }
   std::string id;
   const grpc::Status status = CreateContainer(request, &id);
-  if (!status.ok()) {
-    return status;
+  return status.ok() ? grpc::Status(grpc::StatusCode::OK, id) : status;
+}
+
+grpc::Status FieldsTest::TryCreate(const std::string& pod,
+                                   const EditContainer& edit) {
+  const grpc::Status created = TryCreateOnly(pod, edit);
+  if (!created.ok()) {
+    return created;
   }
   cri::StartContainerRequest start;
-  start.set_container_id(id);
+  start.set_container_id(created.error_message());
   cri::StartContainerResponse started;
   const grpc::Status run =
       Call(&cri::RuntimeService::Stub::StartContainer, start, started);
-  return run.ok() ? grpc::Status(grpc::StatusCode::OK, id) : run;
+  return run.ok() ? created : run;
 }
 
 std::string FieldsTest::Start(const std::string& pod,

@@ -27,7 +27,9 @@ class FieldsTest : public CriTest {
   // A container that sleeps, started; its id.  Empty after a failure.
   std::string Start(const std::string& pod,
                     const EditContainer& edit = nullptr);
-  // The status of its creation.
+  // One that is not started yet; its id as the message of an OK.
+  grpc::Status TryCreateOnly(const std::string& pod, const EditContainer& edit);
+  // The status of its creation and start.
   grpc::Status TryCreate(const std::string& pod, const EditContainer& edit);
 
   // What `caisson-probe ARGUMENTS` prints inside, by an exec; null and a
