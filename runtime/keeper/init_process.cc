@@ -27,8 +27,10 @@ constexpr int kChannel = 3;
 constexpr unsigned kFirstUnwanted = 4;
 
 absl::StatusOr<UniqueFd> OpenMultiplexer(int root) {
-  ASSIGN_OR_RETURN(UniqueFd ptmx, kernel::OpenInRoot(root, "/dev/pts/ptmx",
-                                                     O_RDWR | O_NOCTTY));
+  // Non-blocking: the keeper reads from it all that is there.
+  ASSIGN_OR_RETURN(UniqueFd ptmx,
+                   kernel::OpenInRoot(root, "/dev/pts/ptmx",
+                                      O_RDWR | O_NOCTTY | O_NONBLOCK));
   struct statfs filesystem = {};
   struct stat facts = {};
   if (fstatfs(ptmx.get(), &filesystem) != 0 || fstat(ptmx.get(), &facts) != 0) {

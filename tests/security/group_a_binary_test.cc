@@ -1,7 +1,7 @@
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -40,6 +40,7 @@ class RuntimeBinaryTest : public SecurityTest {
     return {init, keeper};
   }
 };
+
 CAISSON_BOTH_MODES(RuntimeBinaryTest);
 
 // CVE-2019-5736, seen from the host.
@@ -93,7 +94,8 @@ TEST_P(RuntimeBinaryTest, A1WhatAContainerGetsHoldOfItCannotWrite) {
   EXPECT_GT(score["programs"], 0);
   EXPECT_EQ(score["written"], 0);
   const std::string errors = score["write_errors"];
-  for (absl::string_view error : absl::StrSplit(errors, ' ', absl::SkipEmpty())) {
+  for (absl::string_view error :
+       absl::StrSplit(errors, ' ', absl::SkipEmpty())) {
     EXPECT_THAT(std::string(error), AnyOf("ETXTBSY", "EPERM", "EACCES"));
   }
   // As the first program of a container, too.

@@ -70,12 +70,12 @@ class RequestTest : public SecurityTest {
   int IntOf(const std::string& text) {
     int number = -1;
     // The first is the host's.
-    EXPECT_TRUE(
-        absl::SimpleAtoi(text.substr(0, text.find('\t')), &number))
+    EXPECT_TRUE(absl::SimpleAtoi(text.substr(0, text.find('\t')), &number))
         << text;
     return number;
   }
 };
+
 CAISSON_BOTH_MODES(RequestTest);
 
 // CVE-2016-10124, CVE-2017-5226.
@@ -86,8 +86,9 @@ TEST_P(RequestTest, A14TheOnlyTerminalIsTheContainersOwn) {
     config.set_stdin(true);
     config.set_log_path("terminal.log");
     config.clear_command();
-    for (const char* word : {"/bin/busybox", "sh", "-c",
-                             "/caisson-probe terminal; sleep 1000"}) {
+    for (const char* word :
+         {"/bin/busybox", "sh", "-c",
+          "/caisson-probe terminal; exec /caisson-probe sleep"}) {
       config.add_command(word);
     }
   });
@@ -102,6 +103,7 @@ TEST_P(RequestTest, A14TheOnlyTerminalIsTheContainersOwn) {
   ASSERT_EQ(stat(absl::StrCat("/proc/", pid, "/fd/0").c_str(), &terminal), 0);
   ASSERT_EQ(stat("/dev/pts", &host), 0);
   EXPECT_NE(terminal.st_dev, host.st_dev);
+  AwaitLog("terminal.log");
   const Json said = StopAndReadJson(id, "terminal.log");
   EXPECT_EQ(said["terminal_session"], 1);
   ASSERT_EQ(said["attempts"].size(), 9u);
@@ -154,8 +156,7 @@ TEST_P(RequestTest, A15ManyMountsAreKept) {
     for (int i = 0; i < 600; ++i) {
       cri::Mount& mount = *config.add_mounts();
       mount.set_host_path(canary.path());
-      mount.set_container_path(
-          absl::StrCat("/m/", std::string(120, 'x'), i));
+      mount.set_container_path(absl::StrCat("/m/", std::string(120, 'x'), i));
       mount.set_readonly(true);
     }
   });
@@ -198,10 +199,10 @@ struct UserRow {
 
 // CVE-2026-30892.
 constexpr UserRow kUsers[] = {
-    {"1", 1},     {"1:1", 1},          {"01", 1},          {"1:", -1},
-    {":1", -1},   {"+1", -1},          {" 1", -1},         {"1 ", -1},
-    {"0x1", -1},  {"4294967295", -1},  {"4294967296", -1}, {"-1", -1},
-    {"", 0},      {"1:2:3", -1},       {"1.0", -1},        {"1e0", -1},
+    {"1", 1},      {"1:1", 1},         {"01", 1},          {"1:", -1},
+    {":1", -1},    {"+1", -1},         {" 1", -1},         {"1 ", -1},
+    {"0x1", -1},   {"4294967295", -1}, {"4294967296", -1}, {"-1", -1},
+    {"", 0},       {"1:2:3", -1},      {"1.0", -1},        {"1e0", -1},
     {"root ", -1}, {"2147483648", -1},
 };
 
@@ -233,9 +234,9 @@ TEST_P(RequestTest, A16TheUserOfARequestIsReadExactly) {
                          }),
                with_group ? -1 : row.uid);
   }
-  for (const int64_t uid : {int64_t{-1}, int64_t{2147483648},
-                            int64_t{4294967295}, int64_t{4294967296},
-                            int64_t{4294967297}}) {
+  for (const int64_t uid :
+       {int64_t{-1}, int64_t{2147483648}, int64_t{4294967295},
+        int64_t{4294967296}, int64_t{4294967297}}) {
     SCOPED_TRACE(uid);
     ExpectUser(TryCreate(pod,
                          [&](cri::ContainerConfig& config) {

@@ -12,7 +12,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/base/id.h"
 #include "tests/support/machine.h"
@@ -189,12 +191,24 @@ Json SecurityTest::StopAndReadJson(const std::string& container,
   EXPECT_TRUE(
       Call(&cri::RuntimeService::Stub::StopContainer, stop, stopped).ok());
   std::string text = ReadFile(absl::StrCat(directory_, "/logs/", name));
-  const size_t begin = text.rfind(" F {");
+  // A terminal may have echoed something before it.
+  const size_t begin = text.find('{');
   EXPECT_NE(begin, text.npos) << text;
   if (begin == text.npos) {
-    return Json();
+    return Json::object();
   }
-  return Json::parse(text.substr(begin + 3), nullptr, false);
+  return Json::parse(
+      text.substr(begin, text.find_first_of("\r\n", begin) - begin), nullptr,
+      false);
+}
+
+void SecurityTest::AwaitLog(const std::string& name) {
+  const std::string file = absl::StrCat(directory_, "/logs/", name);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!absl::StrContains(ReadFile(file), "}") &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
 }
 
 void SecurityTest::RestartDaemon() {

@@ -93,9 +93,12 @@ class SecurityTest : public FieldsTest,
   // A container created and not started; its id.
   std::string Create(const std::string& pod, const EditContainer& edit);
 
-  // Ends a container and returns the JSON that its program printed last to
+  // Ends a container and returns the JSON that its program printed to
   // its log, `name` of the pod's log directory.
   Json StopAndReadJson(const std::string& container, const std::string& name);
+
+  // Waits until a container has written to its log.
+  void AwaitLog(const std::string& name);
 
   // Kills the daemon and starts it again, over what it left.
   void RestartDaemon();

@@ -31,8 +31,8 @@ bool Traced(int pid) {
 Strace::Strace(const std::vector<int>& pids, const std::string& calls,
                std::string file)
     : file_(std::move(file)) {
-  std::vector<std::string> words = {"strace", "-f",  "-qq", "-s", "256",
-                                    "-o",     file_, "-e",  "trace=" + calls};
+  std::vector<std::string> words = {
+      "strace", "-f", "-qq", "-s", "256", "-o", file_, "-e", "trace=" + calls};
   for (const int pid : pids) {
     words.push_back(absl::StrCat("-p", pid));
   }
