@@ -34,6 +34,12 @@ class CgroupEscapeTest : public SecurityTest {
  protected:
   // As the kubelet would: the parent is the test's, and stays.
   void TearDown() override {
+    if (HasFailure() && !parent_.empty()) {
+      // Whatever went wrong, no swarm may outlive the test.
+      std::ofstream(
+          absl::StrCat(layout_.unified, "/", parent_, "/cgroup.kill"))
+          << "1";
+    }
     SecurityTest::TearDown();
     for (const std::string& directory : Directories(parent_)) {
       if (!parent_.empty()) {
