@@ -139,6 +139,24 @@ TEST_P(LeakedFileTest, A7NoExecIsCaughtInTheAct) {
   EXPECT_EQ(score["host"], 0);
 }
 
+// The same spy does catch them where the kernel lets it: as root of the host's
+// ids with CAP_SYS_PTRACE.  Still there is no way to the host.
+TEST_P(LeakedFileTest, A7WhoMayTraceCatchesThemInTheContainer) {
+  const std::string spy = StartSpy(ModePod(), [](cri::ContainerConfig& config) {
+    auto& security = *config.mutable_linux()->mutable_security_context();
+    security.mutable_seccomp()->set_profile_type(
+        cri::SecurityProfile::Unconfined);
+    security.mutable_capabilities()->add_add_capabilities("SYS_PTRACE");
+  });
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(Exec(spy, {"/caisson-probe", "exit", "0"}).ok());
+  }
+  const Json score = StopAndReadJson(spy, "spy.log");
+  EXPECT_GT(score["seen"], 0);
+  EXPECT_EQ(score["opened"] > 0, !OwnUsers());
+  EXPECT_EQ(score["host"], 0);
+}
+
 // CVE-2024-21626, attack 2.
 TEST_P(LeakedFileTest, A5NoProgramIsAnOpenFile) {
   Json scripts = Json::array();

@@ -36,8 +36,7 @@ class CgroupEscapeTest : public SecurityTest {
   void TearDown() override {
     if (HasFailure() && !parent_.empty()) {
       // Whatever went wrong, no swarm may outlive the test.
-      std::ofstream(
-          absl::StrCat(layout_.unified, "/", parent_, "/cgroup.kill"))
+      std::ofstream(absl::StrCat(layout_.unified, "/", parent_, "/cgroup.kill"))
           << "1";
     }
     SecurityTest::TearDown();
@@ -266,7 +265,7 @@ TEST_P(CgroupEscapeTest, H3NamesOfFilesStayInTheGroup) {
     EXPECT_THAT(created.error_message(), HasSubstr("unified"));
     cri::UpdateContainerResourcesRequest update;
     update.set_container_id(running);
-    (*update.mutable_linux()->mutable_unified())[name] = "1";
+    (*update.mutable_linux()->mutable_unified())[name] = "x";
     cri::UpdateContainerResourcesResponse updated;
     EXPECT_EQ(
         Call(&Stub::UpdateContainerResources, update, updated).error_code(),
