@@ -258,7 +258,7 @@ TEST_P(CgroupEscapeTest, H3NamesOfFilesStayInTheGroup) {
     const grpc::Status created = TryCreate(pod, [&](cri::ContainerConfig&
                                                         config) {
       (*config.mutable_linux()->mutable_resources()->mutable_unified())[name] =
-          "1";
+          "x";
     });
     EXPECT_EQ(created.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
         << created.error_message();
