@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds caisson and runs every test tier that can run here.
 #
-#   hack/test.sh [TIER...]   layers unit root cri security conformance
+#   hack/test.sh [TIER...]   layers unit root cri security conformance vm
 #                            quickstart leftovers (default: all, in this order)
 #
 # A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
@@ -12,7 +12,7 @@ passed=0
 failed=0
 tiers=("$@")
 ((${#tiers[@]})) ||
-  tiers=(layers unit root cri security conformance quickstart leftovers)
+  tiers=(layers unit root cri security conformance vm quickstart leftovers)
 work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
 clean_up() {
   hack/registry.sh stop "$work/registry" || true
@@ -76,6 +76,7 @@ run_with_daemon() { # run_with_daemon NAME CMD...
     tail -1 "$work/$name.log"
     pass "$name"
   else
+    grep -E ': Failure$|^\[  FAILED' -A 8 "$work/$name.log" | head -120 || true
     tail -60 "$work/$name.log"
     fail "$name"
   fi
@@ -94,6 +95,7 @@ tier_cri() {
 
 tier_security() {
   start_registry
+  run_with_daemon security build/dev/tests/security_cri_test
   run_with_daemon invariants tests/security/invariants.sh
   run_with_daemon missing_kernel tests/security/missing_kernel.sh
 }
@@ -107,6 +109,45 @@ tier_conformance() {
     'Streaming|UserNamespaces.*NamespaceMode_NODE' ""
   run_with_daemon critest_caisson-requested tests/cri/critest.sh \
     'Streaming' caisson-requested
+}
+
+# Debian's kernels in QEMU: cgroup v2, systemd, AppArmor, and the oldest kernel
+# that caisson runs on.  Emulated, so it has a part of the tests; both machines
+# at once, for each often waits.
+tier_vm() {
+  start_registry
+  if ! command -v qemu-system-x86_64 >/dev/null; then
+    echo "vm: qemu-system-x86_64 is not installed"
+    [[ -z ${CAISSON_MUST_RUN:-} ]] || fail vm
+    return 0
+  fi
+  tests/vm/build.sh >"$work/vm-build.log" 2>&1 || {
+    tail -20 "$work/vm-build.log"
+    fail vm-build
+    return 0
+  }
+  local machine kernel driver
+  for machine in floor:systemd newest:cgroupfs; do
+    IFS=: read -r kernel driver <<<"$machine"
+    tests/vm/boot.sh "$kernel" tests/vm/inside.sh "$driver" \
+      >"$work/vm-$machine.log" 2>&1 &
+  done
+  wait
+  for machine in floor:systemd newest:cgroupfs; do
+    vm_verdicts "$machine" "$work/vm-$machine.log"
+  done
+}
+vm_verdicts() { # vm_verdicts MACHINE LOG: a row of the table for each test
+  local verdict name seen=
+  while read -r verdict name; do
+    seen=1
+    if [[ $verdict == PASS ]]; then pass "vm $1 $name"; else fail "vm $1 $name"; fi
+  done < <(grep -aoE '(PASS|FAIL) [a-z_A-Z-]+$' "$2")
+  if [[ -z $seen ]] || grep -qaE '^FAIL' "$2" ||
+    ! grep -qa 'vm: exit code 0' "$2"; then
+    grep -av '^\[' "$2" | tail -80
+    fail "vm $1"
+  fi
 }
 
 tier_quickstart() {

@@ -71,6 +71,9 @@ constexpr ChildStep kInitSteps[] = {
     {"enter-pod-namespaces", steps::EnterPodNamespaces},
     // The copy of the mount namespace locks what was mounted above.
     {"create-own-namespaces", steps::CreateOwnNamespaces},
+    // Before a pid namespace that others may be in: who can trace us there,
+    // as root with CAP_SYS_PTRACE may, finds nothing of the keeper's.
+    {"close-keeper-files", steps::CloseKeeperFiles},
     // From here on we are the container's init, a child of the keeper.
     {"become-init", steps::BecomeInit},
     {"start-session", steps::StartSession},
@@ -99,6 +102,7 @@ constexpr ChildStep kExecSteps[] = {
     // The mount namespace changes root and working directory to the
     // container's.
     {"enter-container-namespaces", steps::EnterContainerNamespaces},
+    {"close-keeper-files", steps::CloseKeeperFiles},
     // Only a child is in the pid namespace.
     {"become-init", steps::BecomeInit},
     {"start-session", steps::StartSession},

@@ -121,6 +121,7 @@ absl::Status CheckVolumes(ChildContext& context);
 absl::Status AttachStdio(ChildContext& context);
 absl::Status EnterWorkingDirectory(ChildContext& context);
 absl::Status SetAppArmorProfile(ChildContext& context);
+absl::Status CloseKeeperFiles(ChildContext& context);
 absl::Status CloseOtherFiles(ChildContext& context);
 
 // init_identity.cc

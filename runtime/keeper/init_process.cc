@@ -8,7 +8,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -25,8 +27,10 @@ constexpr int kChannel = 3;
 constexpr unsigned kFirstUnwanted = 4;
 
 absl::StatusOr<UniqueFd> OpenMultiplexer(int root) {
-  ASSIGN_OR_RETURN(UniqueFd ptmx, kernel::OpenInRoot(root, "/dev/pts/ptmx",
-                                                     O_RDWR | O_NOCTTY));
+  // Non-blocking: the keeper reads from it all that is there.
+  ASSIGN_OR_RETURN(UniqueFd ptmx,
+                   kernel::OpenInRoot(root, "/dev/pts/ptmx",
+                                      O_RDWR | O_NOCTTY | O_NONBLOCK));
   struct statfs filesystem = {};
   struct stat facts = {};
   if (fstatfs(ptmx.get(), &filesystem) != 0 || fstat(ptmx.get(), &facts) != 0) {
@@ -115,6 +119,27 @@ absl::Status SetAppArmorProfile(ChildContext& context) {
   const std::string& profile = context.process.apparmor_profile();
   return profile.empty() ? absl::OkStatus()
                          : kernel::ConfineOnExec(context.root.get(), profile);
+}
+
+absl::Status CloseKeeperFiles(ChildContext& context) {
+  int keep[] = {context.channel, context.stdin_fd, context.stdout_fd,
+                context.stderr_fd, context.root.get()};
+  std::sort(std::begin(keep), std::end(keep));
+  // Its standard error is the daemon's log; the other two are null.
+  RETURN_IF_ERROR(Duplicate(STDIN_FILENO, STDERR_FILENO));
+  // All between those kept.
+  int first = STDERR_FILENO + 1;
+  for (const int fd : keep) {
+    if (fd > first && close_range(static_cast<unsigned>(first),
+                                  static_cast<unsigned>(fd) - 1, 0) != 0) {
+      return ErrnoError("close", "the keeper's files");
+    }
+    first = std::max(first, fd + 1);
+  }
+  if (close_range(static_cast<unsigned>(first), ~0U, 0) != 0) {
+    return ErrnoError("close", "the keeper's files");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CloseOtherFiles(ChildContext& context) {

@@ -82,6 +82,7 @@ constexpr Step<ChildContext> kPodInitSteps[] = {
     {"enter-stage", EnterStage},
     {"enter-pod-namespaces", steps::EnterPodNamespaces},
     {"make-init-namespaces", MakeInitNamespaces},
+    {"close-keeper-files", steps::CloseKeeperFiles},
     {"become-init", steps::BecomeInit},
     {"start-session", steps::StartSession},
     {"enter-empty-root", EnterEmptyRoot},

@@ -51,6 +51,7 @@ absl::Status RunSteps(absl::Span<const Step<Context>> steps, Context& context) {
       context.failed = step.name;
       return Annotate(status, step.name);
     }
+    Fault::Get().Pause(step.name);
     v1::StepTime& time = *context.times.Add();
     time.set_step(step.name);
     time.set_nanoseconds(MonotonicNanos() - begin);

@@ -158,7 +158,11 @@ absl::Status Supervisor::InjectFault(const v1::InjectFault& call) {
   if (!allow_faults_) {
     return absl::PermissionDeniedError("inject fault: not allowed");
   }
-  Fault::Get().Set(call.step(), call.error_number());
+  if (call.pause()) {
+    Fault::Get().SetPause(call.step());
+  } else {
+    Fault::Get().Set(call.step(), call.error_number());
+  }
   return absl::OkStatus();
 }
 

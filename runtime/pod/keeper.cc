@@ -148,6 +148,13 @@ class SocketKeeper : public Keeper {
     return Call(request, {}).status();
   }
 
+  absl::Status PauseAfter(const std::string& step) override {
+    Request request;
+    request.mutable_inject_fault()->set_step(step);
+    request.mutable_inject_fault()->set_pause(true);
+    return Call(request, {}).status();
+  }
+
  private:
   static UniqueFd Take(Answer& answer, uint32_t position) {
     return position == 0 || position > answer.fds.size()

@@ -112,6 +112,7 @@ class Keeper {
   // Returns when the keeper has ended.
   virtual absl::Status Shutdown() = 0;
   virtual absl::Status InjectFault(const std::string& step, int error) = 0;
+  virtual absl::Status PauseAfter(const std::string& step) = 0;
 };
 
 }  // namespace caisson::pod

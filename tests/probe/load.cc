@@ -1,5 +1,6 @@
 #include "tests/probe/load.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -106,6 +107,34 @@ int Allocate(uint64_t bytes, bool hold) {
     return 1;
   }
   return hold ? Sleep() : 0;
+}
+
+int Swarm(uint64_t count) {
+  uint64_t made = 0;
+  int error = 0;
+  while (made < count && error == 0) {
+    const pid_t child = fork();
+    if (child == 0) {
+      pause();
+      _exit(0);
+    }
+    error = child < 0 ? errno : 0;
+    made += child > 0 ? 1 : 0;
+  }
+  JsonWriter json;
+  json.BeginObject().Key("command").String("swarm");
+  json.Key("made").Unsigned(made);
+  ReportErrno(json, error);
+  json.EndObject();
+  return Print(json.text()) ? Sleep() : 1;
+}
+
+int Bomb() {
+  for (;;) {
+    if (fork() < 0) {
+      sched_yield();
+    }
+  }
 }
 
 }  // namespace caisson::probe

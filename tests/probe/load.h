@@ -18,4 +18,11 @@ int PrintLines(uint64_t count, uint64_t size);
 // Touches every page of `bytes` bytes; `hold`: until SIGTERM.
 int Allocate(uint64_t bytes, bool hold);
 
+// Forks until it may not any more, `count` times at most, and says how many
+// there are; they stay until SIGTERM.
+int Swarm(uint64_t count);
+
+// Forks for ever, as do its children.
+int Bomb();
+
 }  // namespace caisson::probe

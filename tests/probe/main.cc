@@ -8,9 +8,11 @@
 
 #include "tests/probe/attempts.h"
 #include "tests/probe/calls.h"
+#include "tests/probe/joiner.h"
 #include "tests/probe/json_writer.h"
 #include "tests/probe/load.h"
 #include "tests/probe/report.h"
+#include "tests/probe/terminal.h"
 
 namespace caisson::probe {
 namespace {
@@ -93,6 +95,22 @@ constexpr Command kCommands[] = {
        return Reported([&](auto& json) { TryRewrites(json, a, count); });
      }},
     {"hold-inotify", 0, "", [](char**, int) { return HoldInotify(); }},
+    {"attack", 1, "PID",
+     [](char** a, int) {
+       return Reported([&](auto& json) { TryJoiner(json, a[0]); });
+     }},
+    {"attack-on-demand", 2, "FIFO FIFO",
+     [](char** a, int) { return AttackOnDemand(a[0], a[1]); }},
+    {"spy", 2, "DEVICE INODE",
+     [](char** a, int) {
+       return Spy({Count(a[0]), Count(a[1])});
+     }},
+    {"terminal", 0, "",
+     [](char**, int) {
+       return Reported([](auto& json) { TryTerminal(json); });
+     }},
+    {"swarm", 1, "COUNT", [](char** a, int) { return Swarm(Count(a[0])); }},
+    {"bomb", 0, "", [](char**, int) { return Bomb(); }},
     {"sleep", 0, "", [](char**, int) { return Sleep(); }},
     {"echo-loop", 0, "", [](char**, int) { return Echo(); }},
     {"exit", 1, "CODE", [](char** a, int) { return atoi(a[0]); }},

@@ -9,6 +9,7 @@ namespace caisson::cri_test {
 
 using Rows = std::multimap<std::string, std::string>;
 
+Rows RowsOfGroupA();  // the host's programs and files, joining, image's code
 Rows RowsOfGroupB();  // rootfs preparation, mounts, /proc and /dev
 Rows RowsOfGroupC();  // identity, capabilities, LSM, seccomp, kernel surface
 Rows RowsOfGroupH();  // cgroups and resource containment

@@ -39,6 +39,7 @@ void Check(const Rows& rows, const std::string& group, int last) {
 }
 
 TEST(RowsTest, EveryRowOfTheGroupsHasItsTests) {
+  Check(RowsOfGroupA(), "A", 16);
   Check(RowsOfGroupB(), "B", 33);
   Check(RowsOfGroupC(), "C", 26);
   Check(RowsOfGroupH(), "H", 6);

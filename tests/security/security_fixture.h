@@ -56,7 +56,7 @@ class Exchanger {
 };
 
 class SecurityTest : public FieldsTest,
-                     public testing::WithParamInterface<Mode> {
+                     public ::testing::WithParamInterface<Mode> {
  protected:
   void SetUp() override;
   // What a container may never change has not changed: knobs of the kernel,
@@ -84,6 +84,24 @@ class SecurityTest : public FieldsTest,
 
   Output Sh(const std::string& container, const std::string& script,
             int timeout_seconds = 30);
+
+  // Runs `command` by ExecSync: the status of the call, and what it printed.
+  grpc::Status Exec(const std::string& container,
+                    const std::vector<std::string>& command,
+                    cri::ExecSyncResponse* response = nullptr);
+
+  // A container created and not started; its id.
+  std::string Create(const std::string& pod, const EditContainer& edit);
+
+  // Ends a container and returns the JSON that its program printed to
+  // its log, `name` of the pod's log directory.
+  Json StopAndReadJson(const std::string& container, const std::string& name);
+
+  // Waits until a container has written to its log.
+  void AwaitLog(const std::string& name);
+
+  // Kills the daemon and starts it again, over what it left.
+  void RestartDaemon();
 
   // Whether `path` inside is the root of the host, or this run's directory.
   bool IsOfTheHost(const std::string& container, const std::string& path);

@@ -65,8 +65,8 @@ std::string FieldsTest::Pod(const EditPod& edit, const std::string& handler) {
   return id;
 }
 
-grpc::Status FieldsTest::TryCreate(const std::string& pod,
-                                   const EditContainer& edit) {
+grpc::Status FieldsTest::TryCreateOnly(const std::string& pod,
+                                       const EditContainer& edit) {
   cri::CreateContainerRequest request = GoodContainer(pod);
   *request.mutable_sandbox_config() = last_pod_;
   cri::ContainerConfig& config = *request.mutable_config();
@@ -78,11 +78,19 @@ grpc::Status FieldsTest::TryCreate(const std::string& pod,
   if (edit != nullptr) {
     edit(config);
   }
+  last_container_ = config;
   std::string id;
   const grpc::Status status = CreateContainer(request, &id);
-  if (!status.ok()) {
-    return status;
+  return status.ok() ? grpc::Status(grpc::StatusCode::OK, id) : status;
+}
+
+grpc::Status FieldsTest::TryCreate(const std::string& pod,
+                                   const EditContainer& edit) {
+  const grpc::Status created = TryCreateOnly(pod, edit);
+  if (!created.ok()) {
+    return created;
   }
+  const std::string id = created.error_message();
   AuditCreated(Info(id));
   cri::StartContainerRequest start;
   start.set_container_id(id);
@@ -93,8 +101,8 @@ grpc::Status FieldsTest::TryCreate(const std::string& pod,
     return run;
   }
   const Json info = Info(id);
-  AuditProcess(info["pid"], info, last_pod_, config);
-  return grpc::Status(grpc::StatusCode::OK, id);
+  AuditProcess(info["pid"], info, last_pod_, last_container_);
+  return created;
 }
 
 std::string FieldsTest::Start(const std::string& pod,

@@ -29,7 +29,9 @@ class FieldsTest : public CriTest {
   // audited when it is created and when it runs (audit.h).
   std::string Start(const std::string& pod,
                     const EditContainer& edit = nullptr);
-  // The status of its creation.
+  // One that is not started yet; its id as the message of an OK.
+  grpc::Status TryCreateOnly(const std::string& pod, const EditContainer& edit);
+  // The status of its creation and start.
   grpc::Status TryCreate(const std::string& pod, const EditContainer& edit);
 
   // What `caisson-probe ARGUMENTS` prints inside, by an exec; null and a
@@ -62,6 +64,7 @@ class FieldsTest : public CriTest {
 
  private:
   cri::PodSandboxConfig last_pod_;
+  cri::ContainerConfig last_container_;
   int number_ = 0;
 };
 
