@@ -139,9 +139,9 @@ TEST_P(LeakedFileTest, A7NoExecIsCaughtInTheAct) {
   EXPECT_EQ(score["host"], 0);
 }
 
-// The same spy does catch them where the kernel lets it: as root of the host's
-// ids with CAP_SYS_PTRACE.  Still there is no way to the host.
-TEST_P(LeakedFileTest, A7WhoMayTraceCatchesThemInTheContainer) {
+// Nor is there a way to the host for root with CAP_SYS_PTRACE, whom the kernel
+// lets into them where its ids are the host's.
+TEST_P(LeakedFileTest, A7WhoMayTraceFindsNoWayToTheHost) {
   const std::string spy = StartSpy(ModePod(), [](cri::ContainerConfig& config) {
     auto& security = *config.mutable_linux()->mutable_security_context();
     security.mutable_seccomp()->set_profile_type(
@@ -153,7 +153,6 @@ TEST_P(LeakedFileTest, A7WhoMayTraceCatchesThemInTheContainer) {
   }
   const Json score = StopAndReadJson(spy, "spy.log");
   EXPECT_GT(score["seen"], 0);
-  EXPECT_EQ(score["opened"] > 0, !OwnUsers());
   EXPECT_EQ(score["host"], 0);
 }
 

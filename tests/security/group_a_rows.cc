@@ -18,7 +18,7 @@ Rows RowsOfGroupA() {
       {"A7", "JoinTest.A7NobodyLooksIntoAProcessThatJoins"},
       {"A7", "JoinTest.A7WhoMayTraceFindsNothingOfTheKeeper"},
       {"A7", "LeakedFileTest.A7NoExecIsCaughtInTheAct"},
-      {"A7", "LeakedFileTest.A7WhoMayTraceCatchesThemInTheContainer"},
+      {"A7", "LeakedFileTest.A7WhoMayTraceFindsNoWayToTheHost"},
       {"A8", "JoinTest.A8NorWhereChangesOfIdsAllowIt"},
       {"A8", "JoinTest.A8NobodyLooksIntoAnInitThatIsSetUp"},
       {"A9", "LeakedFileTest.A9StandardFilesAreNoneOfTheImage"},

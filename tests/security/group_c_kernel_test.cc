@@ -65,6 +65,8 @@ class KernelEscapeTest : public GroupCTest {
  protected:
   static EditContainer Paths(const std::vector<std::string>& masked) {
     return [=](cri::ContainerConfig& it) {
+      Security(it).clear_masked_paths();
+      Security(it).clear_readonly_paths();
       for (const std::string& path : masked) {
         Security(it).add_masked_paths(path);
       }

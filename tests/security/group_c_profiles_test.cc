@@ -79,10 +79,10 @@ TEST_P(ProfileEscapeTest, C2NamesThatLeadNowhereAreRefused) {
        {directory_ + "/missing.json", directory_, fifo,
         std::string("/dev/zero"), std::string("/dev/null")}) {
     ExpectRefused(pod, Seccomp(path), grpc::StatusCode::INVALID_ARGUMENT,
-                  "read seccomp profile " + path);
+                  "seccomp profile: read " + path);
   }
   ExpectRefused(pod, Seccomp(File(std::string(3 << 20, ' '))),
-                grpc::StatusCode::INVALID_ARGUMENT, "read seccomp profile");
+                grpc::StatusCode::INVALID_ARGUMENT, "seccomp profile: read ");
   fs::remove(fifo);
   ExpectRefused(
       pod,

@@ -178,14 +178,14 @@ TEST_P(InvariantTest, I12LabelsOfAnImageSetNothing) {
 TEST_P(InvariantTest, I15ASeccompProfileIsReadWithABound) {
   const std::string pod = ModePod();
   const std::string large = directory_ + "/large.json";
-  std::ofstream(large) << std::string((4 << 20) + 1, ' ');
+  std::ofstream(large) << std::string((1 << 20) + 1, ' ');
   const std::string pipe = directory_ + "/pipe.json";
   unlink(pipe.c_str());
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   const std::pair<std::string, std::string> kProfiles[] = {
       {"/dev/zero", "read /dev/zero: not a regular file"},
       {pipe, ": not a regular file"},
-      {large, ": longer than 4194304 bytes"}};
+      {large, ": longer than 1048576 bytes"}};
   for (const auto& [path, why] : kProfiles) {
     const grpc::Status status =
         TryCreate(pod, [&path = path](cri::ContainerConfig& config) {

@@ -91,6 +91,7 @@ std::string SecurityTest::Knobs() const {
 
 void SecurityTest::SetUp() {
   FieldsTest::SetUp();
+  kubelets_paths_ = true;
   if (runtime_ == nullptr || HasFatalFailure()) {
     return;
   }

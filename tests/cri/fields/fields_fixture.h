@@ -62,6 +62,12 @@ class FieldsTest : public CriTest {
   // Its cgroup's path in the v2 hierarchy, as the host sees it.
   std::string CgroupOf(const std::string& container);
 
+  // Whether containers have the masked and read-only paths that the kubelet
+  // sends for one that says nothing of them.
+  bool kubelets_paths_ = false;
+  // Whether each container is audited from outside, before and after its start.
+  bool audits_ = true;
+
  private:
   cri::PodSandboxConfig last_pod_;
   cri::ContainerConfig last_container_;
