@@ -41,8 +41,10 @@ class Story:
             return any(call.name == name and
                        all(part in " ".join(call.args) for part in parts)
                        for call in self.calls)
+        # One that failed early has looked at its sources or at the devices.
         if has("fsopen", '"overlay"', "CLOEXEC") or has("setns", "CLONE_NEWNS") \
-                and has("open_tree", "OPEN_TREE_CLONE", '"/dev/null"'):
+                and (has("open_tree", "OPEN_TREE_CLONE", '"/dev/null"') or
+                     has("openat", '"/proc/self/mountinfo"')):
             return "container"
         if has("setns", "CLONE_NEWCGROUP"):
             return "exec"
