@@ -18,10 +18,6 @@
 namespace caisson::keeper::steps {
 namespace {
 
-bool HasOwnNode(const v1::Device& device) {
-  return device.uid() != 0 || device.gid() != 0;
-}
-
 // A filesystem of the host's root in the stage, which is not nodev: where
 // nodes are made, in reach of nobody.
 absl::StatusOr<UniqueFd> MountNodes() {
@@ -70,7 +66,7 @@ absl::Status TakeDevices(ChildContext& context) {
                                         ? rootfs::TakeHostDevices()
                                         : rootfs::TakeStandardDevices());
   for (const v1::Device& device : plan.devices()) {
-    if (HasOwnNode(device)) {
+    if (device.own_node()) {
       continue;
     }
     ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(device.host_path()));
@@ -82,7 +78,7 @@ absl::Status TakeDevices(ChildContext& context) {
 absl::Status CreateDevices(ChildContext& context) {
   UniqueFd nodes;
   for (const v1::Device& device : context.plan->devices()) {
-    if (!HasOwnNode(device)) {
+    if (!device.own_node()) {
       continue;
     }
     if (!nodes.ok()) {

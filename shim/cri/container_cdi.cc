@@ -38,14 +38,6 @@ absl::Status CheckNode(const device::DeviceNode& node) {
                            major(facts.st_rdev), ":", minor(facts.st_rdev),
                            ", which is not what the spec says"));
   }
-  if ((node.uid.has_value() && *node.uid != facts.st_uid) ||
-      (node.gid.has_value() && *node.gid != facts.st_gid) ||
-      (node.file_mode.has_value() &&
-       (*node.file_mode & 0777) != (facts.st_mode & 0777))) {
-    LogWarning(absl::StrCat("CDI device node ", node.path,
-                            ": it keeps the owner and mode of the host's ",
-                            node.host_path));
-  }
   return absl::OkStatus();
 }
 

@@ -44,7 +44,12 @@ absl::Status Runtime::GuardDevices(keeper::v1::ContainerPlan& plan,
   std::vector<cgroup::DeviceRule> rules = cgroup::StandardDeviceRules();
   for (keeper::v1::Device& device : *plan.mutable_devices()) {
     ASSIGN_OR_RETURN(const struct stat facts, FindDevice(device));
-    device.set_mode(facts.st_mode);
+    const mode_t mode = device.mode() != 0
+                            ? (facts.st_mode & S_IFMT) | device.mode()
+                            : facts.st_mode;
+    device.set_own_node(device.uid() != 0 || device.gid() != 0 ||
+                        mode != facts.st_mode);
+    device.set_mode(mode);
     device.set_number(facts.st_rdev);
     device.set_host_uid(facts.st_uid);
     device.set_host_gid(facts.st_gid);

@@ -350,6 +350,10 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   RETURN_IF_ERROR(SetLog(inputs, decision));
   RETURN_IF_ERROR(SetPidMode(inputs, decision.plan));
   RETURN_IF_ERROR(AddDevices(inputs, decision.plan));
+  for (const keeper::v1::Device& device : decision.plan.devices()) {
+    decision.ids.push_back(device.uid());
+    decision.ids.push_back(device.gid());
+  }
   decision.hooks = inputs.edits.hooks;
   RETURN_IF_ERROR(SetStopSignal(inputs, decision));
   const cri::LinuxContainerSecurityContext& security = Security(inputs);

@@ -39,7 +39,8 @@ absl::Status AddName(absl::string_view name, absl::string_view field,
   return absl::OkStatus();
 }
 
-// The last word about a path holds.
+// The last word about a path holds.  As the CDI has it, a node that names no
+// owner is the container's user's.
 void AddNode(const device::DeviceNode& node, keeper::v1::ContainerPlan& plan) {
   auto& devices = *plan.mutable_devices();
   devices.erase(std::remove_if(devices.begin(), devices.end(),
@@ -51,6 +52,9 @@ void AddNode(const device::DeviceNode& node, keeper::v1::ContainerPlan& plan) {
   added.set_host_path(node.host_path);
   added.set_container_path(node.path);
   added.set_permissions(node.permissions);
+  added.set_uid(node.uid.value_or(plan.process().uid()));
+  added.set_gid(node.gid.value_or(plan.process().gid()));
+  added.set_mode(node.file_mode.value_or(0) & 0777);
 }
 
 }  // namespace

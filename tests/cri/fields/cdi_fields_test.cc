@@ -123,6 +123,34 @@ TEST_F(CdiFieldsTest, NodesHaveThePermissionsOfTheSpec) {
   EXPECT_EQ(Try(container, {"open", "/dev/kmsg", "w"}), "EPERM");
 }
 
+TEST_F(CdiFieldsTest, NodesHaveTheOwnerAndModeOfTheSpec) {
+  Spec(
+      "deviceNodes:\n"
+      "- {path: /dev/named, hostPath: /dev/zero, uid: 7, gid: 8,"
+      " fileMode: 416}\n"
+      "- {path: /dev/users, hostPath: /dev/zero}");
+  for (const char* handler : {"", "caisson-requested"}) {
+    const std::string container = Start(Pod(nullptr, handler), [](auto& it) {
+      Ask(it);
+      auto& security = *it.mutable_linux()->mutable_security_context();
+      security.mutable_run_as_user()->set_value(1000);
+      security.mutable_run_as_group()->set_value(1001);
+    });
+    const Json named = Probe(container, {"stat", "/dev/named"});
+    EXPECT_EQ(named["uid"], 7);
+    EXPECT_EQ(named["gid"], 8);
+    EXPECT_EQ(named["mode"], 0640);
+    EXPECT_EQ(named["rdev_minor"], 5);
+    const Json users = Probe(container, {"stat", "/dev/users"});
+    EXPECT_EQ(users["uid"], 1000);
+    EXPECT_EQ(users["gid"], 1001);
+    EXPECT_EQ(Try(container, {"open", "/dev/users", "r"}), "OK");
+  }
+  struct stat host = {};
+  ASSERT_EQ(stat("/dev/zero", &host), 0);
+  EXPECT_EQ(host.st_uid, 0u);
+}
+
 TEST_F(CdiFieldsTest, AnnotationsAskAsWell) {
   Spec("env: [CARD=0]");
   const std::string container = Start(Pod(), [](auto& it) {
