@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <iterator>
+#include <optional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -16,53 +16,10 @@
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/kernel/capability_names.h"
 
 namespace caisson::identity {
 namespace {
-
-// In the order of their numbers: capability.h.
-constexpr absl::string_view kNames[] = {"CHOWN",
-                                        "DAC_OVERRIDE",
-                                        "DAC_READ_SEARCH",
-                                        "FOWNER",
-                                        "FSETID",
-                                        "KILL",
-                                        "SETGID",
-                                        "SETUID",
-                                        "SETPCAP",
-                                        "LINUX_IMMUTABLE",
-                                        "NET_BIND_SERVICE",
-                                        "NET_BROADCAST",
-                                        "NET_ADMIN",
-                                        "NET_RAW",
-                                        "IPC_LOCK",
-                                        "IPC_OWNER",
-                                        "SYS_MODULE",
-                                        "SYS_RAWIO",
-                                        "SYS_CHROOT",
-                                        "SYS_PTRACE",
-                                        "SYS_PACCT",
-                                        "SYS_ADMIN",
-                                        "SYS_BOOT",
-                                        "SYS_NICE",
-                                        "SYS_RESOURCE",
-                                        "SYS_TIME",
-                                        "SYS_TTY_CONFIG",
-                                        "MKNOD",
-                                        "LEASE",
-                                        "AUDIT_WRITE",
-                                        "AUDIT_CONTROL",
-                                        "SETFCAP",
-                                        "MAC_OVERRIDE",
-                                        "MAC_ADMIN",
-                                        "SYSLOG",
-                                        "WAKE_ALARM",
-                                        "BLOCK_SUSPEND",
-                                        "AUDIT_READ",
-                                        "PERFMON",
-                                        "BPF",
-                                        "CHECKPOINT_RESTORE"};
-static_assert(std::size(kNames) == CAP_CHECKPOINT_RESTORE + 1);
 
 constexpr CapabilitySet Bit(int capability) {
   return CapabilitySet{1} << capability;
@@ -167,10 +124,8 @@ absl::StatusOr<CapabilitySet> ResolveBounding(const CapabilityRequest& request,
 absl::StatusOr<int> CapabilityFromName(absl::string_view name) {
   const std::string upper = absl::AsciiStrToUpper(name);
   const absl::string_view bare = absl::StripPrefix(upper, "CAP_");
-  for (size_t i = 0; i < std::size(kNames); ++i) {
-    if (kNames[i] == bare) {
-      return static_cast<int>(i);
-    }
+  if (const std::optional<int> found = kernel::FindCapability(bare)) {
+    return *found;
   }
   return absl::InvalidArgumentError(
       absl::StrCat("find capability \"", absl::CHexEscape(name.substr(0, 64)),
@@ -178,10 +133,9 @@ absl::StatusOr<int> CapabilityFromName(absl::string_view name) {
 }
 
 std::string CapabilityName(int capability) {
-  if (capability >= 0 && static_cast<size_t>(capability) < std::size(kNames)) {
-    return absl::StrCat("CAP_", kNames[capability]);
-  }
-  return absl::StrCat("CAP_", capability);
+  const absl::string_view name = kernel::BareCapabilityName(capability);
+  return name.empty() ? absl::StrCat("CAP_", capability)
+                      : absl::StrCat("CAP_", name);
 }
 
 std::vector<std::string> CapabilityNames(CapabilitySet set) {

@@ -2,8 +2,7 @@
 
 #include <sys/utsname.h>
 
-#include <algorithm>
-#include <iterator>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,63 +11,19 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/capability_names.h"
 
 namespace caisson::seccomp {
 namespace {
 
-// In the order of their numbers: capability.h.
-constexpr absl::string_view kCapabilities[] = {"CHOWN",
-                                               "DAC_OVERRIDE",
-                                               "DAC_READ_SEARCH",
-                                               "FOWNER",
-                                               "FSETID",
-                                               "KILL",
-                                               "SETGID",
-                                               "SETUID",
-                                               "SETPCAP",
-                                               "LINUX_IMMUTABLE",
-                                               "NET_BIND_SERVICE",
-                                               "NET_BROADCAST",
-                                               "NET_ADMIN",
-                                               "NET_RAW",
-                                               "IPC_LOCK",
-                                               "IPC_OWNER",
-                                               "SYS_MODULE",
-                                               "SYS_RAWIO",
-                                               "SYS_CHROOT",
-                                               "SYS_PTRACE",
-                                               "SYS_PACCT",
-                                               "SYS_ADMIN",
-                                               "SYS_BOOT",
-                                               "SYS_NICE",
-                                               "SYS_RESOURCE",
-                                               "SYS_TIME",
-                                               "SYS_TTY_CONFIG",
-                                               "MKNOD",
-                                               "LEASE",
-                                               "AUDIT_WRITE",
-                                               "AUDIT_CONTROL",
-                                               "SETFCAP",
-                                               "MAC_OVERRIDE",
-                                               "MAC_ADMIN",
-                                               "SYSLOG",
-                                               "WAKE_ALARM",
-                                               "BLOCK_SUSPEND",
-                                               "AUDIT_READ",
-                                               "PERFMON",
-                                               "BPF",
-                                               "CHECKPOINT_RESTORE"};
-
 absl::StatusOr<bool> Has(const Machine& machine, absl::string_view name) {
-  const auto found =
-      std::find(std::begin(kCapabilities), std::end(kCapabilities),
-                absl::StripPrefix(name, "CAP_"));
-  if (found == std::end(kCapabilities)) {
+  const std::optional<int> found =
+      kernel::FindCapability(absl::StripPrefix(name, "CAP_"));
+  if (!found.has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat("seccomp profile: unknown capability ", name));
   }
-  const auto bit = found - std::begin(kCapabilities);
-  return (machine.capabilities >> bit & 1) != 0;
+  return (machine.capabilities >> *found & 1) != 0;
 }
 
 struct Version {
