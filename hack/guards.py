@@ -91,12 +91,23 @@ def build(program=None):
     return "" if result.returncode == 0 else result.stdout[-3000:]
 
 
-def edit(change, old, new):
-    path = os.path.join(TREE, change["file"])
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text.replace(change[old], change[new], 1))
+def take_out(guard):
+    """Takes the guard out; the files as they were, by their paths."""
+    before = {}
+    for change in changes_of(guard):
+        path = os.path.join(TREE, change["file"])
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        before.setdefault(path, text)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace(change["remove"], change["instead"], 1))
+    return before
+
+
+def put_back(before):
+    for path, text in before.items():
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def run_tests(guard, test_filter):
@@ -117,8 +128,7 @@ def run_tests(guard, test_filter):
 
 def try_guard(guard):
     """What speaks against it: a text, empty when its tests went red."""
-    for change in changes_of(guard):
-        edit(change, "remove", "instead")
+    before = take_out(guard)
     problem = build(guard.get("program", "security_cri_test"))
     if not problem:
         for test_filter in guard["red"]:
@@ -127,8 +137,7 @@ def try_guard(guard):
                 problem += f"{test_filter} stays green\n{output[-1500:]}"
             elif guard.get("says", "") not in output:
                 problem += f"{test_filter} fails otherwise\n{output[-3000:]}"
-    for change in reversed(changes_of(guard)):
-        edit(change, "instead", "remove")
+    put_back(before)
     return problem
 
 

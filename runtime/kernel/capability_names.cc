@@ -63,8 +63,8 @@ std::optional<int> FindCapability(absl::string_view name) {
 }
 
 absl::string_view BareCapabilityName(int capability) {
-  const bool known = capability >= 0 &&
-                     static_cast<size_t>(capability) < std::size(kNames);
+  const bool known =
+      capability >= 0 && static_cast<size_t>(capability) < std::size(kNames);
   return known ? kNames[capability] : absl::string_view();
 }
 

@@ -6,7 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/kernel/apparmor.h"
 #include "tests/security/mount_attack.h"
-#include "tests/security/tracer.h"
+#include "tests/security/opens_inside.h"
+#include "tests/security/strace.h"
 #include "tests/support/machine.h"
 
 // Group B: /proc and /sys of an image or a volume in place of the kernel's.
@@ -201,10 +202,11 @@ TEST_P(ProcEscapeTest, B15SysctlsReachThePodAndNothingElse) {
 // And no process that is among a container's mounts opens anything of /proc
 // or /sys by a path that a mount could lead elsewhere.
 TEST_P(ProcEscapeTest, B15NothingInsideIsOpenedByAnAbsolutePath) {
-  Tracer tracer(ForkServerOf(directory_), directory_ + "/trace");
+  Strace strace({ForkServerOf(directory_)}, kCallsOfSetUps,
+                directory_ + "/trace");
   const std::string container = Start(ModePod(), [](auto& it) { Confine(it); });
   EXPECT_EQ(Sh(container, "true").exit_code, 0);
-  const std::vector<std::string> inside = tracer.OpensInside();
+  const std::vector<std::string> inside = OpensInside(strace.End());
   // The trace does see what init and the exec open.
   EXPECT_THAT(
       inside,

@@ -1,13 +1,6 @@
-#include "tests/security/tracer.h"
+#include "tests/security/opens_inside.h"
 
-#include <gtest/gtest.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <regex>
 #include <set>
 
@@ -18,22 +11,14 @@
 namespace caisson::cri_test {
 namespace {
 
-using ::caisson::testing::ReadFile;
-using ::caisson::testing::ShellOutput;
-
-constexpr char kCalls[] =
-    "trace=open,openat,openat2,clone,clone3,fork,vfork,unshare,setns,"
-    "pivot_root,execve";
-
 struct Call {
   std::string pid;
   std::string text;
 };
 
-std::vector<Call> ReadCalls(const std::string& path) {
+std::vector<Call> ReadCalls(const std::vector<std::string>& lines) {
   std::vector<Call> calls;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
+  for (const std::string& line : lines) {
     const size_t space = line.find(' ');
     if (space != std::string::npos) {
       calls.push_back({line.substr(0, space), line.substr(space)});
@@ -70,46 +55,13 @@ std::set<std::string> BornInside(const std::vector<Call>& calls) {
 }  // namespace
 
 pid_t ForkServerOf(const std::string& directory) {
-  return std::atoi(ShellOutput(absl::StrCat("pgrep -o -P $(cat ", directory,
+  return std::atoi(::caisson::testing::ShellOutput(absl::StrCat("pgrep -o -P $(cat ", directory,
                                             "/caissond.pid)"))
                        .c_str());
 }
 
-Tracer::Tracer(pid_t process, const std::string& file) : file_(file) {
-  const std::string number = absl::StrCat(process);
-  pid_ = fork();
-  if (pid_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    execlp("strace", "strace", "-f", "-qq", "-s", "256", "-e", kCalls, "-o",
-           file.c_str(), "-p", number.c_str(), nullptr);
-    _exit(127);
-  }
-  const std::string status = absl::StrCat("/proc/", process, "/status");
-  while (absl::StrContains(ReadFile(status), "TracerPid:\t0\n")) {
-    if (waitpid(pid_, nullptr, WNOHANG) != 0) {
-      ADD_FAILURE() << "strace ended";
-      pid_ = -1;
-      return;
-    }
-    usleep(1000);
-  }
-}
-
-void Tracer::End() {
-  if (pid_ > 0) {
-    kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-}
-
-Tracer::~Tracer() {
-  End();
-}
-
-std::vector<std::string> Tracer::OpensInside() {
-  End();
-  const std::vector<Call> calls = ReadCalls(file_);
+std::vector<std::string> OpensInside(const std::vector<std::string>& lines) {
+  const std::vector<Call> calls = ReadCalls(lines);
   std::set<std::string> inside = BornInside(calls);
   std::set<std::string> ended;
   std::vector<std::string> opens;
