@@ -94,7 +94,7 @@ clean_up() {
   [[ ! -f $dir/caissond.pid ]] || daemon=$(<"$dir/caissond.pid")
   if [[ -n $daemon ]] && kill -0 "$daemon" 2>/dev/null; then
     # Through the CRI first, so that CNI gives back what it took.
-    "$bin/caissonctl" remove --all >/dev/null 2>"$dir/remove.log" ||
+    timeout 60 "$bin/caissonctl" remove --all >/dev/null 2>"$dir/remove.log" ||
       cat "$dir/remove.log" >&2
     kill "$daemon" 2>/dev/null
     for _ in $(seq 100); do
