@@ -17,19 +17,27 @@ namespace {
 
 using ChildStep = Step<ChildContext>;
 
+// Handed over and closed before the container is said to be ready: from then
+// on nobody finds more files in it than it will have.
+absl::Status HandTerminal(ChildContext& context) {
+  if (!context.terminal.ok()) {
+    return absl::OkStatus();
+  }
+  v1::ChildMessage message;
+  message.set_terminal_fd(1);
+  RETURN_IF_ERROR(
+      SendMessage(context.channel, message, {context.terminal.get()}));
+  context.terminal.reset();
+  return absl::OkStatus();
+}
+
 absl::Status ReportReady(ChildContext& context) {
+  RETURN_IF_ERROR(HandTerminal(context));
   v1::ChildMessage message;
   message.set_ready(true);
   *message.mutable_steps() = context.times;
   *message.mutable_read_back() = context.read_back;
-  std::vector<int> fds;
-  if (context.terminal.ok()) {
-    fds.push_back(context.terminal.get());
-    message.set_terminal_fd(1);
-  }
-  RETURN_IF_ERROR(SendMessage(context.channel, message, fds));
-  context.terminal.reset();
-  return absl::OkStatus();
+  return SendMessage(context.channel, message, {});
 }
 
 absl::Status AwaitStart(ChildContext& context) {

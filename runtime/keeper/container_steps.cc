@@ -229,6 +229,7 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
     }
     if (message.terminal_fd() == 1 && received->fds.size() == 1) {
       report.terminal = std::move(received->fds[0]);
+      continue;
     }
     report.message = std::move(message);
     return absl::OkStatus();

@@ -55,9 +55,10 @@ std::set<std::string> BornInside(const std::vector<Call>& calls) {
 }  // namespace
 
 pid_t ForkServerOf(const std::string& directory) {
-  return std::atoi(::caisson::testing::ShellOutput(absl::StrCat("pgrep -o -P $(cat ", directory,
-                                            "/caissond.pid)"))
-                       .c_str());
+  return std::atoi(
+      ::caisson::testing::ShellOutput(
+          absl::StrCat("pgrep -o -P $(cat ", directory, "/caissond.pid)"))
+          .c_str());
 }
 
 std::vector<std::string> OpensInside(const std::vector<std::string>& lines) {
