@@ -30,11 +30,12 @@ fill() { # fill DIR
   done
   rm -f "$1"/repo/build/images/big*
   cat >"$1/vm-main.sh" <<MAIN
+mount -t tmpfs -o size=3g tmp /tmp
+# After it: the checkout may lie below /tmp.
 mkdir -p "$PWD"
 mount --bind /work-disk/repo "$PWD"
 cd "$PWD"
 ip link set lo up
-mount -t tmpfs -o size=3g tmp /tmp
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export CAISSON_IN_VM=1 CAISSON_BIN=$PWD/build/dev/bin
 export CRICTL=$PWD/build/tools/crictl
