@@ -181,15 +181,6 @@ absl::Status AttachParts(const mount::Source& volume) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> IsSameFile(int one, int other) {
-  struct stat a = {};
-  struct stat b = {};
-  if (fstat(one, &a) != 0 || fstat(other, &b) != 0) {
-    return ErrnoError("stat", "directory");
-  }
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 // A directory of the root as a mount of its own, which seal-root leaves
 // writable: what the image has there shows, and what is written goes where
 // all goes that the container writes.  Nothing is copied, and no path of the
@@ -205,8 +196,9 @@ absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
     // /dev by a link, or a part within another one: writable already.
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const bool whole, IsSameFile(root, point.get()));
-  if (whole) {
+  ASSIGN_OR_RETURN(const FileId whole, Identify(root));
+  ASSIGN_OR_RETURN(const FileId part_id, Identify(point.get()));
+  if (part_id == whole) {
     return absl::FailedPreconditionError("a link of the image to its root");
   }
   ASSIGN_OR_RETURN(UniqueFd part, kernel::CloneTreeAt(point.get(), false));

@@ -62,14 +62,16 @@ absl::Status MakeDirectory(int directory, const std::string& name,
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> OpenAt2(int directory, absl::string_view path,
-                                 int flags, uint64_t resolve) {
+// Not ok() on failure; errno says why.
+UniqueFd TryOpenAt2(int directory, absl::string_view path, int flags,
+                    uint64_t resolve) {
   const std::string text(path);
   open_how how = {};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.resolve = resolve;
+  UniqueFd fd;
   for (int i = 0; i < kTries; ++i) {
-    UniqueFd fd(static_cast<int>(
+    fd.reset(static_cast<int>(
         syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
     if (fd.ok()) {
       return fd;
@@ -78,7 +80,16 @@ absl::StatusOr<UniqueFd> OpenAt2(int directory, absl::string_view path,
       break;
     }
   }
-  return ErrnoError("open", path);
+  return fd;
+}
+
+absl::StatusOr<UniqueFd> OpenAt2(int directory, absl::string_view path,
+                                 int flags, uint64_t resolve) {
+  UniqueFd fd = TryOpenAt2(directory, path, flags, resolve);
+  if (!fd.ok()) {
+    return ErrnoError("open", path);
+  }
+  return fd;
 }
 
 absl::StatusOr<UniqueFd> OpenChildDirectory(int directory,
@@ -106,12 +117,8 @@ absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
 
 absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
                                           absl::string_view path) {
-  const std::string text(path.empty() ? "." : path);
-  open_how how = {};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  UniqueFd fd(static_cast<int>(
-      syscall(SYS_openat2, directory, text.c_str(), &how, sizeof(how))));
+  UniqueFd fd = TryOpenAt2(directory, path.empty() ? "." : path, O_PATH,
+                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
   if (!fd.ok() && errno == ELOOP) {
     return absl::FailedPreconditionError(
         absl::StrCat("open ", path, ": there is a link in it"));
