@@ -148,6 +148,31 @@ TEST_F(MountFieldsTest, HostMountsPropagateWhenAsked) {
   umount2(source.c_str(), MNT_DETACH);
 }
 
+// What lets go of its copy of a shared tree takes nothing of the host's along.
+TEST_F(MountFieldsTest, TheHostKeepsWhatIsMountedBelowASharedVolume) {
+  const std::string source = Source();
+  ASSERT_EQ(
+      mount(source.c_str(), source.c_str(), nullptr, MS_BIND | MS_REC, nullptr),
+      0);
+  ASSERT_EQ(mount(nullptr, source.c_str(), nullptr, MS_SHARED, nullptr), 0);
+  fs::create_directory(source + "/below");
+  ASSERT_EQ(mount("below", (source + "/below").c_str(), "tmpfs", 0, nullptr),
+            0);
+  std::ofstream(source + "/below/seen") << "yes";
+  for (const char* handler : {"", "caisson-requested"}) {
+    const std::string container = Start(Pod(nullptr, handler), [&](auto& it) {
+      cri::Mount& mount = *it.add_mounts();
+      mount.set_host_path(source);
+      mount.set_container_path("/volume");
+      mount.set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
+    });
+    EXPECT_EQ(Read(container, "/volume/below/seen"), "yes") << handler;
+    EXPECT_TRUE(fs::exists(source + "/below/seen")) << handler;
+  }
+  umount2((source + "/below").c_str(), MNT_DETACH);
+  umount2(source.c_str(), MNT_DETACH);
+}
+
 TEST_F(MountFieldsTest, ImagesAreVolumesReadOnlyAndNotRun) {
   const std::string container = Start(Pod(), [](auto& it) {
     cri::Mount& whole = *it.add_mounts();
