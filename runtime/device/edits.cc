@@ -16,15 +16,6 @@ constexpr int64_t kLargestMajor = 4095;
 constexpr int64_t kLargestMinor = 1048575;
 constexpr int64_t kLongestTimeout = 3600;
 
-constexpr std::pair<absl::string_view, Moment> kMoments[] = {
-    {"prestart", Moment::kPrestart},
-    {"createRuntime", Moment::kCreateRuntime},
-    {"createContainer", Moment::kCreateContainer},
-    {"startContainer", Moment::kStartContainer},
-    {"poststart", Moment::kPoststart},
-    {"poststop", Moment::kPoststop},
-};
-
 absl::StatusOr<std::optional<uint32_t>> ReadId(const SpecReader& reader,
                                                absl::string_view key) {
   ASSIGN_OR_RETURN(const std::optional<int64_t> id,
@@ -146,16 +137,11 @@ absl::StatusOr<Hook> ReadHook(const SpecReader& reader) {
       {{"hookName"}, {"path"}, {"args"}, {"env"}, {"timeout"}}));
   Hook hook;
   ASSIGN_OR_RETURN(const std::string name, reader.Text("hookName"));
-  bool known = false;
-  for (const auto& [text, moment] : kMoments) {
-    if (name == std::string(text)) {
-      hook.moment = moment;
-      known = true;
-    }
-  }
-  if (!known) {
+  const std::optional<Moment> moment = FindMoment(name);
+  if (!moment.has_value()) {
     return reader.Bad("hookName", "is no moment of a container's life");
   }
+  hook.moment = *moment;
   ASSIGN_OR_RETURN(hook.path, reader.Path("path"));
   ASSIGN_OR_RETURN(hook.arguments, reader.Texts("args"));
   ASSIGN_OR_RETURN(hook.environment, reader.Texts("env"));
@@ -232,15 +218,6 @@ absl::Status ReadList(const SpecReader& reader, absl::string_view key,
 }
 
 }  // namespace
-
-absl::string_view MomentName(Moment moment) {
-  for (const auto& [text, one] : kMoments) {
-    if (one == moment) {
-      return text;
-    }
-  }
-  return "";
-}
 
 absl::StatusOr<Edits> ReadEdits(const SpecReader& parent) {
   Edits edits;

@@ -1,35 +1,52 @@
 #include "runtime/device/hook.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
-#include "runtime/base/json.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/command.h"
 
 namespace caisson::device {
 namespace {
 
-std::string ToJson(const HookState& state) {
-  json::Value value = json::Value::object();
-  value["ociVersion"] = "1.2.0";
-  value["id"] = state.id;
-  value["status"] = state.status;
-  if (state.pid != 0) {
-    value["pid"] = state.pid;
-  }
-  value["bundle"] = state.bundle;
-  value["annotations"] = state.annotations;
-  return json::Dump(value);
-}
+constexpr std::pair<absl::string_view, Moment> kMoments[] = {
+    {"prestart", Moment::kPrestart},
+    {"createRuntime", Moment::kCreateRuntime},
+    {"createContainer", Moment::kCreateContainer},
+    {"startContainer", Moment::kStartContainer},
+    {"poststart", Moment::kPoststart},
+    {"poststop", Moment::kPoststop},
+};
 
 }  // namespace
 
-absl::Status RunHook(const Hook& hook, const HookState& state,
-                     absl::Duration timeout) {
+absl::string_view MomentName(Moment moment) {
+  for (const auto& [text, one] : kMoments) {
+    if (one == moment) {
+      return text;
+    }
+  }
+  return "";
+}
+
+std::optional<Moment> FindMoment(absl::string_view name) {
+  for (const auto& [text, moment] : kMoments) {
+    if (name == text) {
+      return moment;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status RunHook(const Hook& hook, const std::string& state,
+                     absl::Duration timeout,
+                     std::function<absl::Status()> confine) {
   kernel::Command command;
   command.program = hook.path;
   command.arguments = hook.arguments;
   command.environment = hook.environment;
-  command.input = ToJson(state);
+  command.input = state;
+  command.confine = std::move(confine);
   command.timeout =
       hook.timeout_seconds == 0 ? timeout : absl::Seconds(hook.timeout_seconds);
   const std::string what =

@@ -120,15 +120,6 @@ absl::Status CheckSupported(const Edits& edits, const std::string& device,
     return absl::FailedPreconditionError(absl::StrCat(
         "use CDI device ", device, " of ", file, ": ", what, " ", why));
   };
-  for (const Hook& hook : edits.hooks) {
-    if (hook.moment == Moment::kCreateContainer ||
-        hook.moment == Moment::kStartContainer) {
-      return refuse(
-          absl::StrCat("hook ", MomentName(hook.moment), " ", hook.path),
-          "would run in the container's namespaces, which is not "
-          "supported");
-    }
-  }
   for (const DeviceNode& node : edits.nodes) {
     if (node.type == 'p') {
       return refuse(absl::StrCat("node ", node.path),

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "runtime/base/json.h"
+#include "runtime/device/hook.h"
 
 // What a spec of the Container Device Interface (versions 0.3.0 to 1.1.0)
 // says: how a container is changed to have a device.
@@ -36,26 +37,6 @@ struct Mount {
   bool noexec = false;
   bool recursive = false;
   Propagation propagation = Propagation::kPrivate;
-};
-
-enum class Moment {
-  kPrestart,
-  kCreateRuntime,
-  kCreateContainer,
-  kStartContainer,
-  kPoststart,
-  kPoststop,
-};
-
-// As a spec writes it: "createRuntime".
-absl::string_view MomentName(Moment moment);
-
-struct Hook {
-  Moment moment = Moment::kPrestart;
-  std::string path;
-  std::vector<std::string> arguments;    // the whole argv
-  std::vector<std::string> environment;  // the whole environment
-  uint32_t timeout_seconds = 0;          // 0: not said
 };
 
 struct Edits {

@@ -73,6 +73,8 @@ constexpr ChildStep kInitSteps[] = {
     {"create-devices", steps::CreateDevices},
     // After the devices: a volume may lie below /dev.
     {"mount-volumes", steps::MountVolumes},
+    // With all in place, and while host root may still write there.
+    {"lend-root-to-hooks", steps::LendRootToHooks},
     // After the last mount point was created.
     {"seal-root", steps::SealRoot},
     // The user namespace first: it owns the others.
@@ -141,6 +143,11 @@ constexpr ChildStep kReadySteps[] = {
     {"await-start", AwaitStart},
 };
 
+constexpr ChildStep kStartSteps[] = {
+    // As the program will be; each loads the filter itself.
+    {"run-start-hooks", steps::RunStartHooks},
+};
+
 constexpr ChildStep kLastSteps[] = {
     // Last: the filter must not have to allow any of the above.
     {"load-seccomp", steps::LoadSeccomp},
@@ -148,9 +155,7 @@ constexpr ChildStep kLastSteps[] = {
 
 [[noreturn]] void Fail(ChildContext& context, const absl::Status& status) {
   v1::ChildMessage message;
-  message.mutable_error()->set_code(static_cast<int>(status.code()));
-  message.mutable_error()->set_message(std::string(status.message()));
-  message.mutable_error()->set_step(context.failed);
+  *message.mutable_error() = ToError(status, context.failed);
   // The keeper sees the end of the channel if this fails.
   [[maybe_unused]] const absl::Status sent =
       SendMessage(context.channel, message, {});
@@ -177,6 +182,7 @@ StepNames InitStepNames() {
   AppendNames<ChildContext>(kInitSteps, names);
   AppendNames<ChildContext>(kProcessSteps, names);
   AppendNames<ChildContext>(kReadySteps, names);
+  AppendNames<ChildContext>(kStartSteps, names);
   AppendNames<ChildContext>(kLastSteps, names);
   return names;
 }
@@ -193,6 +199,7 @@ void RunInit(ChildContext& context) {
   Run(kInitSteps, context);
   Run(kProcessSteps, context);
   Run(kReadySteps, context);
+  Run(kStartSteps, context);
   Run(kLastSteps, context);
   Become(context);
 }

@@ -28,6 +28,12 @@ struct ContainerNamespaces {
   bool pid_of_host = false;
 };
 
+// A mount of a hook in /proc or /sys.
+struct HookMount {
+  std::string stage_path;
+  std::string target;  // in the container
+};
+
 struct FileId {
   dev_t device = 0;
   ino_t inode = 0;
@@ -65,6 +71,7 @@ struct ChildContext {
   std::vector<UniqueFd> layers;
   UniqueFd home;
   std::vector<rootfs::DeviceSource> devices;
+  std::vector<HookMount> hook_mounts;
   UniqueFd root;
   UniqueFd proc;
   UniqueFd terminal;
@@ -109,6 +116,10 @@ absl::Status CloneRoot(ChildContext& context);
 absl::Status MountKernelFilesystems(ChildContext& context);
 absl::Status PivotRoot(ChildContext& context);
 absl::Status HideKernelPaths(ChildContext& context);
+
+// init_hooks.cc
+absl::Status LendRootToHooks(ChildContext& context);
+absl::Status RunStartHooks(ChildContext& context);
 
 // init_devices.cc
 absl::Status TakeDevices(ChildContext& context);

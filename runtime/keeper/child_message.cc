@@ -23,4 +23,17 @@ absl::StatusOr<ReceivedMessage> ReceiveMessage(int channel) {
   return received;
 }
 
+v1::Error ToError(const absl::Status& status, const std::string& step) {
+  v1::Error error;
+  error.set_code(static_cast<int>(status.code()));
+  error.set_message(std::string(status.message()));
+  error.set_step(step);
+  return error;
+}
+
+absl::Status ToStatus(const v1::Error& error) {
+  return absl::Status(static_cast<absl::StatusCode>(error.code()),
+                      error.message());
+}
+
 }  // namespace caisson::keeper

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,5 +22,9 @@ absl::Status SendMessage(int channel, const v1::ChildMessage& message,
 
 // OutOfRange at the end of the stream.
 absl::StatusOr<ReceivedMessage> ReceiveMessage(int channel);
+
+// Errors in messages; `step`: of a table, or empty.
+v1::Error ToError(const absl::Status& status, const std::string& step);
+absl::Status ToStatus(const v1::Error& error);
 
 }  // namespace caisson::keeper

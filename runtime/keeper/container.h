@@ -29,6 +29,7 @@ struct Container {
   ContainerNamespaces namespaces;
   // What its program was given; an exec inherits it.
   v1::Process process;
+  bool has_start_hooks = false;
   // Host ids of its user, for its pipes.
   kernel::Owner owner;
 
@@ -116,9 +117,15 @@ struct ChildReport {
   UniqueFd init;
   v1::ChildMessage message;
   UniqueFd terminal;
+  // Lent to its create_hooks.
+  UniqueFd root;
 };
 
-// Waits for the first message with `ready` or the end of the channel, doing
+// The child's channel was closed before the child was ready.
+absl::Status ChildEnded();
+
+// Waits for the first message with `ready` or a root, or the end of the
+// channel, doing
 // the loop's background work meanwhile.  An error of the child is returned as
 // its status, `failed` the step; report.init is set when it was reported,
 // also on failure.  At the end of the channel `ended` is returned.

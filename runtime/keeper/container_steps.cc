@@ -14,6 +14,7 @@
 #include "runtime/base/status.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/container.h"
+#include "runtime/keeper/create_hooks.h"
 #include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
@@ -33,6 +34,7 @@ absl::Status CheckPlan(CreateContext& context) {
   Container& container = *context.container;
   container.id = context.plan.container_id();
   container.process = context.plan.process();
+  container.has_start_hooks = context.plan.start_hooks_size() > 0;
   container.owner.uid = HostId(context.pod.uids, container.process.uid());
   container.owner.gid = HostId(context.pod.gids, container.process.gid());
   container.log =
@@ -120,10 +122,8 @@ absl::Status ForkChild(CreateContext& context) {
 absl::Status AwaitReady(CreateContext& context) {
   Container& container = *context.container;
   ChildReport report;
-  absl::Status status =
-      AwaitReport(container.channel.get(), context.loop, report, context.failed,
-                  absl::AbortedError("the child ended without a word (killed, "
-                                     "or out of memory)"));
+  absl::Status status = AwaitReport(container.channel.get(), context.loop,
+                                    report, context.failed, ChildEnded());
   if (status.ok() && !report.init.ok()) {
     status = AwaitInit(container.channel.get(), context.stage.get(),
                        context.loop, report);
@@ -164,17 +164,14 @@ constexpr Step<CreateContext> kCreateSteps[] = {
     {"open-stdio", OpenStdio},
     // Born in its cgroup: there is no moment outside of it.
     {"fork-child", ForkChild},
-    // The child runs its own table meanwhile, up to await-start.
+    // The child runs its own table meanwhile, up to lend-root-to-hooks.
+    {"run-create-hooks", RunCreateHooks},
+    // Up to await-start.
     {"await-ready", AwaitReady},
     {"reap-stage", ReapStage},
     // Held from here on, for execs.
     {"hold-container-namespaces", HoldContainerNamespaces},
 };
-
-absl::Status ToStatus(const v1::Error& error) {
-  return absl::Status(static_cast<absl::StatusCode>(error.code()),
-                      error.message());
-}
 
 }  // namespace
 
@@ -231,9 +228,18 @@ absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
       report.terminal = std::move(received->fds[0]);
       continue;
     }
+    if (message.root_fd() == 1 && received->fds.size() == 1) {
+      report.root = std::move(received->fds[0]);
+      return absl::OkStatus();
+    }
     report.message = std::move(message);
     return absl::OkStatus();
   }
+}
+
+absl::Status ChildEnded() {
+  return absl::AbortedError(
+      "the child ended without a word (killed, or out of memory)");
 }
 
 absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
@@ -265,6 +271,10 @@ absl::Status CreateContainer(CreateContext& context) {
   }
   UniqueFd none;
   Container* const container = context.container.get();
+  if (container != nullptr && container->channel.ok()) {
+    // A child that awaits its root or its start must hear that none comes.
+    shutdown(container->channel.get(), SHUT_WR);
+  }
   EndChildren(context.stage,
               container == nullptr ? -1 : container->channel.get(),
               container == nullptr ? none : container->pidfd);

@@ -28,11 +28,8 @@ absl::Status AttachAt(int mount, const std::string& name) {
   return Annotate(kernel::AttachMountAt(mount, AT_FDCWD, name.c_str()), name);
 }
 
-// The stage's copies share its tmpfs: a directory is made once.
 absl::StatusOr<std::string> AttachAtNew(int layer, std::string name) {
-  if (mkdir(name.c_str(), 0711) != 0 && errno != EEXIST) {
-    return ErrnoError("create directory", name);
-  }
+  RETURN_IF_ERROR(MakeStagePoint(name, true));
   RETURN_IF_ERROR(AttachAt(layer, name));
   return name;
 }

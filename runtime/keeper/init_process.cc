@@ -8,9 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <climits>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -18,6 +16,7 @@
 #include "runtime/kernel/apparmor.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper::steps {
 namespace {
@@ -122,24 +121,11 @@ absl::Status SetAppArmorProfile(ChildContext& context) {
 }
 
 absl::Status CloseKeeperFiles(ChildContext& context) {
-  int keep[] = {context.channel, context.stdin_fd, context.stdout_fd,
-                context.stderr_fd, context.root.get()};
-  std::sort(std::begin(keep), std::end(keep));
   // Its standard error is the daemon's log; the other two are null.
   RETURN_IF_ERROR(Duplicate(STDIN_FILENO, STDERR_FILENO));
-  // All between those kept.
-  int first = STDERR_FILENO + 1;
-  for (const int fd : keep) {
-    if (fd > first && close_range(static_cast<unsigned>(first),
-                                  static_cast<unsigned>(fd) - 1, 0) != 0) {
-      return ErrnoError("close", "the keeper's files");
-    }
-    first = std::max(first, fd + 1);
-  }
-  if (close_range(static_cast<unsigned>(first), ~0U, 0) != 0) {
-    return ErrnoError("close", "the keeper's files");
-  }
-  return absl::OkStatus();
+  return kernel::CloseAllBut({context.channel, context.stdin_fd,
+                              context.stdout_fd, context.stderr_fd,
+                              context.root.get()});
 }
 
 absl::Status CloseOtherFiles(ChildContext& context) {

@@ -59,6 +59,12 @@ absl::StatusOr<std::vector<LiftedVolume>> LiftVolumes(
     ASSIGN_OR_RETURN(UniqueFd tree, kernel::CloneTreeAt(found.get(), true));
     lifted.push_back({std::move(tree), mount.target()});
   }
+  for (const HookMount& mount : context.hook_mounts) {
+    ASSIGN_OR_RETURN(
+        UniqueFd tree,
+        kernel::CloneTree(AT_FDCWD, mount.stage_path.c_str(), true));
+    lifted.push_back({std::move(tree), mount.target});
+  }
   return lifted;
 }
 

@@ -20,7 +20,8 @@ struct LiftedVolume {
   std::string target;
 };
 
-// Clones those of the plan out of the root, before /proc and /sys hide them.
+// Clones those of the plan out of the root, before /proc and /sys hide them,
+// and those of hooks out of the stage.
 // The clones have the locks that the copy of the mount namespace gave them:
 // read-only stays so.
 absl::StatusOr<std::vector<LiftedVolume>> LiftVolumes(

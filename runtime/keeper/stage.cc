@@ -80,6 +80,13 @@ absl::Status BuildStage() {
 
 }  // namespace
 
+absl::Status MakeStagePoint(const std::string& path, bool directory) {
+  const int made = directory ? mkdir(path.c_str(), 0711)
+                             : mknod(path.c_str(), S_IFREG | 0600, 0);
+  return made == 0 || errno == EEXIST ? absl::OkStatus()
+                                      : ErrnoError("create mount point", path);
+}
+
 absl::Status HoldStage() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "absl/status/status.h"
 
 // The stage: a mount namespace that holds nothing but a tmpfs with the mount
@@ -20,6 +22,14 @@ inline constexpr char kStageLayer[] = "l";
 inline constexpr char kStageVolume[] = "v";
 // Device nodes of the container's own.
 inline constexpr char kStageNodes[] = "nodes";
+
+// With a number behind: what hooks mounted in /proc or /sys.
+inline constexpr char kStageHookDirectory[] = "hd";
+inline constexpr char kStageHookFile[] = "hf";
+
+// Makes a mount point of that path in a copy of the stage, a directory or a
+// file.  The copies share the tmpfs: OK when another has made it.
+absl::Status MakeStagePoint(const std::string& path, bool directory);
 
 // Makes the stage and takes hold of it.  Once, in a single-threaded process
 // that is in the host's mount namespace; its children inherit the hold.

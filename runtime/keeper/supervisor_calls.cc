@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/status.h"
+#include "runtime/keeper/child_message.h"
 #include "runtime/keeper/supervisor.h"
 #include "runtime/kernel/process.h"
 
@@ -141,6 +142,11 @@ absl::Status Supervisor::StartContainer(const v1::StartContainer& call,
   container->started_at = NowNanos();
   if (write(container->channel.get(), "s", 1) != 1) {
     return ErrnoError("start", "container");
+  }
+  if (container->has_start_hooks) {
+    v1::ChildMessage message;
+    message.set_hook_state(call.hook_state());
+    RETURN_IF_ERROR(SendMessage(container->channel.get(), message, {}));
   }
   ChildReport report;
   // execve closes the child's end of the channel: no news is good news.

@@ -17,6 +17,7 @@
 #include "absl/time/clock.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::kernel {
 namespace {
@@ -53,6 +54,26 @@ absl::StatusOr<UniqueFd> MakeInput(const std::string& text) {
   return fd;
 }
 
+// argv and environ as execve(2) takes them; borrow from the command.
+struct Vectors {
+  explicit Vectors(const Command& run) {
+    for (const std::string& argument : run.arguments) {
+      arguments.push_back(const_cast<char*>(argument.c_str()));
+    }
+    if (arguments.empty()) {
+      arguments.push_back(const_cast<char*>(run.program.c_str()));
+    }
+    arguments.push_back(nullptr);
+    for (const std::string& entry : run.environment) {
+      environment.push_back(const_cast<char*>(entry.c_str()));
+    }
+    environment.push_back(nullptr);
+  }
+
+  std::vector<char*> arguments;
+  std::vector<char*> environment;
+};
+
 // posix_spawn and not fork: the daemon is large and has threads.
 class Spawner {
  public:
@@ -86,22 +107,10 @@ class Spawner {
     posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP |
                                                POSIX_SPAWN_SETSIGMASK |
                                                POSIX_SPAWN_SETSIGDEF);
-    std::vector<char*> environment;
-    for (const std::string& entry : run.environment) {
-      environment.push_back(const_cast<char*>(entry.c_str()));
-    }
-    environment.push_back(nullptr);
-    std::vector<char*> arguments;
-    for (const std::string& argument : run.arguments) {
-      arguments.push_back(const_cast<char*>(argument.c_str()));
-    }
-    if (arguments.empty()) {
-      arguments.push_back(const_cast<char*>(run.program.c_str()));
-    }
-    arguments.push_back(nullptr);
+    const Vectors vectors(run);
     pid_t pid = -1;
     errno = posix_spawn(&pid, run.program.c_str(), &actions_, &attributes_,
-                        arguments.data(), environment.data());
+                        vectors.arguments.data(), vectors.environment.data());
     if (errno != 0) {
       return ErrnoError("execute", run.program);
     }
@@ -112,6 +121,50 @@ class Spawner {
   posix_spawn_file_actions_t actions_;
   posix_spawnattr_t attributes_;
 };
+
+// The same in a child of fork(2), up to the program or its end.
+[[noreturn]] void BecomeProgram(const Command& run, int input, int output,
+                                int error) {
+  const Vectors vectors(run);
+  sigset_t none;
+  sigemptyset(&none);
+  for (int number = 1; number < NSIG; ++number) {
+    // SIGKILL, SIGSTOP and libc's own refuse: they are as they should be.
+    signal(number, SIG_DFL);
+  }
+  absl::Status status;
+  if (setpgid(0, 0) != 0 || dup2(input, 0) != 0 || dup2(output, 1) != 1 ||
+      dup2(error, 2) != 2 || close_range(3, ~0U, 0) != 0 || chdir("/") != 0 ||
+      sigprocmask(SIG_SETMASK, &none, nullptr) != 0) {
+    status = ErrnoError("prepare", run.program);
+  } else {
+    status = run.confine();
+  }
+  if (status.ok()) {
+    execve(run.program.c_str(), vectors.arguments.data(),
+           vectors.environment.data());
+    status = ErrnoError("execute", run.program);
+  }
+  dprintf(2, "%s\n", std::string(status.message()).c_str());
+  _exit(127);
+}
+
+absl::StatusOr<pid_t> ForkConfined(const Command& run, int input, int output,
+                                   int error) {
+  ForkOptions options;
+  options.exit_signal = SIGCHLD;
+  ASSIGN_OR_RETURN(const Forked forked, Fork(options));
+  if (forked.pid == 0) {
+    BecomeProgram(run, input, output, error);
+  }
+  return forked.pid;
+}
+
+absl::StatusOr<pid_t> StartProgram(const Command& run, int input, int output,
+                                   int error) {
+  return run.confine == nullptr ? Spawner().Spawn(run, input, output, error)
+                                : ForkConfined(run, input, output, error);
+}
 
 // What a program wrote, as far as it is kept.
 struct Output {
@@ -202,10 +255,9 @@ absl::StatusOr<CommandResult> RunCommand(const Command& run) {
   ASSIGN_OR_RETURN(UniqueFd input, MakeInput(run.input));
   ASSIGN_OR_RETURN(Pipe output_pipe, MakePipe());
   ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
-  ASSIGN_OR_RETURN(
-      const pid_t pid,
-      Spawner().Spawn(run, input.get(), output_pipe.write_end.get(),
-                      error_pipe.write_end.get()));
+  ASSIGN_OR_RETURN(const pid_t pid,
+                   StartProgram(run, input.get(), output_pipe.write_end.get(),
+                                error_pipe.write_end.get()));
   // Not reaped yet, so the number is still its own.
   Child child(pid, UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
   if (child.pidfd() < 0) {

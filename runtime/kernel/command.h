@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -7,7 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
-// Programs of the host that the daemon runs: network plugins, hooks.
+// Programs that are run to their end: network plugins, hooks.
 namespace caisson::kernel {
 
 struct Command {
@@ -17,6 +18,9 @@ struct Command {
   std::vector<std::string> environment;  // "NAME=value"; nothing else is there
   std::string input;                     // its standard input
   absl::Duration timeout;
+  // Runs in the child last before the program, whose error it becomes.  For
+  // single-threaded callers: with it the child is forked, not spawned.
+  std::function<absl::Status()> confine;
 };
 
 struct CommandResult {

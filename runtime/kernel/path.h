@@ -17,9 +17,9 @@ namespace caisson::kernel {
 absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
                                     int flags);
 
-// Opens `path` below `directory`, which is a filesystem of the kernel's own
-// (procfs, cgroupfs): no symlink that is magic, no "..", no mount on the way
-// (RESOLVE_BENEATH, RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS).
+// Opens `path` below `directory` on the filesystem of that, as of the kernel's
+// own (procfs, cgroupfs): no symlink that is magic, no "..", no mount on the
+// way (RESOLVE_BENEATH, RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS).
 absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                                      int flags);
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -102,6 +103,22 @@ absl::StatusOr<int> Reap(int pidfd, bool block) {
 absl::Status SignalProcess(int pidfd, int signal) {
   if (syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) != 0) {
     return ErrnoError("signal", "process");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CloseAllBut(std::vector<int> keep) {
+  std::sort(keep.begin(), keep.end());
+  int first = STDERR_FILENO + 1;
+  for (const int fd : keep) {
+    if (fd > first && close_range(static_cast<unsigned>(first),
+                                  static_cast<unsigned>(fd) - 1, 0) != 0) {
+      return ErrnoError("close", "files");
+    }
+    first = std::max(first, fd + 1);
+  }
+  if (close_range(static_cast<unsigned>(first), ~0U, 0) != 0) {
+    return ErrnoError("close", "files");
   }
   return absl::OkStatus();
 }

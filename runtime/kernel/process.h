@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,6 +37,9 @@ absl::StatusOr<Forked> Fork(const ForkOptions& options);
 absl::StatusOr<int> Reap(int pidfd, bool block);
 
 absl::Status SignalProcess(int pidfd, int signal);
+
+// Closes all fds but the standard three and `keep`.
+absl::Status CloseAllBut(std::vector<int> keep);
 
 enum class Namespace { kUser, kNetwork, kIpc, kUts, kMount, kPid, kCgroup };
 

@@ -83,9 +83,10 @@ class SocketKeeper : public Keeper {
   }
 
   absl::StatusOr<keeper::v1::ContainerStarted> StartContainer(
-      const std::string& container_id) override {
+      const std::string& container_id, std::string hook_state) override {
     Request request;
     request.mutable_start_container()->set_container_id(container_id);
+    request.mutable_start_container()->set_hook_state(std::move(hook_state));
     ASSIGN_OR_RETURN(Answer answer, Call(request, {}));
     return std::move(*answer.reply.mutable_container_started());
   }

@@ -91,8 +91,9 @@ class Keeper {
 
   virtual absl::StatusOr<keeper::v1::ContainerCreated> CreateContainer(
       WithFds<keeper::v1::ContainerPlan> plan) = 0;
+  // `hook_state`: of keeper.proto, for a container with start_hooks.
   virtual absl::StatusOr<keeper::v1::ContainerStarted> StartContainer(
-      const std::string& container_id) = 0;
+      const std::string& container_id, std::string hook_state = "") = 0;
   // NotFound when it isn't running any more.
   virtual absl::Status SignalContainer(const std::string& container_id,
                                        int signal) = 0;

@@ -4,9 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/device/hook.h"
 #include "shim/cri/runtime.h"
 
 namespace caisson::cri {
@@ -41,27 +39,6 @@ absl::Status CheckNode(const device::DeviceNode& node) {
   return absl::OkStatus();
 }
 
-device::Hook ToHook(const state::v1::Hook& kept, device::Moment moment) {
-  device::Hook hook;
-  hook.moment = moment;
-  hook.path = kept.path();
-  hook.arguments.assign(kept.arguments().begin(), kept.arguments().end());
-  hook.environment.assign(kept.environment().begin(), kept.environment().end());
-  hook.timeout_seconds = kept.timeout_seconds();
-  return hook;
-}
-
-const char* StatusAt(device::Moment moment) {
-  switch (moment) {
-    case device::Moment::kPoststart:
-      return "running";
-    case device::Moment::kPoststop:
-      return "stopped";
-    default:
-      return "creating";
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<device::Edits> Runtime::FindCdiDevices(
@@ -76,38 +53,6 @@ absl::StatusOr<device::Edits> Runtime::FindCdiDevices(
     RETURN_IF_ERROR(CheckNode(node));
   }
   return edits;
-}
-
-absl::Status Runtime::RunHooks(const Container& container,
-                               device::Moment moment) {
-  if (container.record.hooks().empty()) {
-    return absl::OkStatus();
-  }
-  device::HookState state;
-  state.id = container.id;
-  state.status = StatusAt(moment);
-  if (moment != device::Moment::kPoststop) {
-    state.pid = container.record.pid();
-  }
-  state.bundle = ContainerDirectory(container.id);
-  state.annotations.insert(container.config.annotations().begin(),
-                           container.config.annotations().end());
-  const absl::Duration timeout =
-      absl::Seconds(parts_.config.cdi.hook_timeout_seconds);
-  const std::string name(device::MomentName(moment));
-  for (const state::v1::Hook& kept : container.record.hooks()) {
-    if (kept.moment() == name) {
-      RETURN_IF_ERROR(device::RunHook(ToHook(kept, moment), state, timeout));
-    }
-  }
-  return absl::OkStatus();
-}
-
-void Runtime::RunLateHooks(const Container& container, device::Moment moment) {
-  if (absl::Status status = RunHooks(container, moment); !status.ok()) {
-    LogWarning(
-        absl::StrCat("container ", container.id, ": ", status.message()));
-  }
 }
 
 }  // namespace caisson::cri

@@ -12,6 +12,7 @@
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
+#include "runtime/device/hook_message.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/kernel/apparmor.h"
 #include "shim/cri/cgroup_fds.h"
@@ -79,14 +80,7 @@ void Describe(const plan::ContainerDecision& decision,
               const image::Image& image, const state::v1::PodRecord& pod,
               ContainerRecord& record) {
   for (const device::Hook& hook : decision.hooks) {
-    state::v1::Hook& kept = *record.add_hooks();
-    kept.set_moment(std::string(device::MomentName(hook.moment)));
-    kept.set_path(hook.path);
-    kept.mutable_arguments()->Assign(hook.arguments.begin(),
-                                     hook.arguments.end());
-    kept.mutable_environment()->Assign(hook.environment.begin(),
-                                       hook.environment.end());
-    kept.set_timeout_seconds(hook.timeout_seconds);
+    device::ToMessage(hook, *record.add_hooks());
   }
   record.set_image_id(image.id);
   record.set_image_ref(image.repo_digests.empty() ? image.id
@@ -209,7 +203,8 @@ absl::Status Runtime::MakeParts(const Sandbox& pod, const Container& it,
     ASSIGN_OR_RETURN(UniqueFd log, OpenLogFile(decision.log_path));
     plan.message.set_log_fd(plan.Attach(std::move(log)));
   }
-  return made.get();
+  RETURN_IF_ERROR(made.get());
+  return PlanHooks(pod, it, plan.message);
 }
 
 absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
@@ -238,14 +233,14 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
   // From here on a file that is not found is not what the client asked for.
   RETURN_IF_ERROR(FromWork(MakeParts(*pod, *it, decision, rollback, plan)));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
-  const absl::StatusOr<keeper::v1::ContainerCreated> created =
-      keeper->CreateContainer(std::move(plan));
-  RETURN_IF_ERROR(FromWork(created.status()));
   // What ran before a failure is told of the end, after the processes are gone.
   rollback.Add("hooks", [this, it] {
     RunLateHooks(*it, device::Moment::kPoststop);
     return absl::OkStatus();
   });
+  const absl::StatusOr<keeper::v1::ContainerCreated> created =
+      keeper->CreateContainer(std::move(plan));
+  RETURN_IF_ERROR(FromWork(created.status()));
   rollback.Add("processes",
                [keeper, it] { return keeper->RemoveContainer(it->id); });
   record.set_pid(created->pid());

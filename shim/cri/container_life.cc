@@ -41,8 +41,8 @@ absl::Status Runtime::StartProgram(Container& container, Sandbox& pod) {
     }
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(pod));
-  absl::StatusOr<keeper::v1::ContainerStarted> started =
-      keeper->StartContainer(container.id);
+  absl::StatusOr<keeper::v1::ContainerStarted> started = keeper->StartContainer(
+      container.id, HookStateOf(container, device::Moment::kStartContainer));
   const std::lock_guard<std::mutex> lock(container.mutex);
   ContainerRecord& record = container.record;
   if (!started.ok()) {

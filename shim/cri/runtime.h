@@ -186,6 +186,12 @@ class Runtime {
   // Runs those of the record's hooks that belong to `moment`, up to the first
   // that fails.
   absl::Status RunHooks(const Container& container, device::Moment moment);
+  // The state that hooks of that moment read; empty for one without hooks.
+  std::string HookStateOf(const Container& container,
+                          device::Moment moment) const;
+  // Those that the keeper runs, and the bundle for all.
+  absl::Status PlanHooks(const Sandbox& pod, const Container& container,
+                         keeper::v1::ContainerPlan& plan) const;
   // Those whose failure is only worth a warning.
   void RunLateHooks(const Container& container, device::Moment moment);
   absl::Status LimitPod(Sandbox& pod);

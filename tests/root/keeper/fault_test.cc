@@ -34,6 +34,27 @@ class FaultTest : public KeeperFixture {
  protected:
   std::string Mounts() { return ShellOutput("cat /proc/self/mountinfo"); }
 
+  // With a hook of each kind that keepers run.
+  pod::WithFds<keeper::v1::ContainerPlan> HookedPlan(const std::string& id) {
+    auto plan = ContainerPlan(id, {"true"});
+    mkdir((plan.message.home_directory() + "/rootfs").c_str(), 0700);
+    keeper::v1::Hook& create = *plan.message.add_create_hooks();
+    create.set_moment("createContainer");
+    create.set_path("/bin/sh");
+    for (const std::string& argument :
+         {std::string("sh"), std::string("-c"),
+          absl::StrCat("echo >", plan.message.home_directory(),
+                       "/rootfs/by-hook")}) {
+      create.add_arguments(argument);
+    }
+    create.set_timeout_seconds(60);
+    keeper::v1::Hook& start = *plan.message.add_start_hooks();
+    start.set_moment("startContainer");
+    start.set_path("/bin/true");
+    start.set_timeout_seconds(60);
+    return plan;
+  }
+
   // Children of the keeper and theirs.
   std::string KeeperChildren() {
     return ShellOutput(absl::StrCat("pgrep -P ", keeper_pid_));
@@ -63,9 +84,10 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
   ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
   std::vector<std::string> steps = Steps("container");
   for (const std::string& step : Steps("init")) {
-    // The one after the report fails the start.
-    if (step != "load-seccomp") {
-      steps.push_back(step);
+    steps.push_back(step);
+    // Those after the report fail the start.
+    if (step == "await-start") {
+      break;
     }
   }
   ASSERT_GE(steps.size(), 30u);
@@ -74,12 +96,12 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
     SCOPED_TRACE(step);
     const std::string id = absl::StrCat("c", number++);
     ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    auto created = keeper_->CreateContainer(ContainerPlan(id, {"true"}));
+    auto created = keeper_->CreateContainer(HookedPlan(id));
     EXPECT_THAT(std::string(created.status().message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_THAT(ProcessesLeft(), IsEmpty());
     EXPECT_EQ(KeeperChildren(), "");
-    created = keeper_->CreateContainer(ContainerPlan(id, {"true"}));
+    created = keeper_->CreateContainer(HookedPlan(id));
     ASSERT_TRUE(created.ok()) << created.status();
     ASSERT_TRUE(keeper_->StartContainer(id).ok());
     EXPECT_EQ(AwaitExit(id), 0);
@@ -87,19 +109,23 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
   }
 }
 
-TEST_F(FaultTest, TheStepAfterTheReportFailsTheStartAndEndsTheContainer) {
+TEST_F(FaultTest, AStepAfterTheReportFailsTheStartAndEndsTheContainer) {
   ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
-  ASSERT_TRUE(keeper_->InjectFault("load-seccomp", EIO).ok());
-  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("c", {"true"})).ok());
-  const absl::Status started = keeper_->StartContainer("c").status();
-  EXPECT_THAT(std::string(started.message()),
-              HasSubstr("load-seccomp: injected fault"));
-  EXPECT_NE(AwaitExit("c"), 0);
-  EXPECT_THAT(ProcessesLeft(), IsEmpty());
-  EXPECT_TRUE(keeper_->RemoveContainer("c").ok());
-  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("d", {"true"})).ok());
-  ASSERT_TRUE(keeper_->StartContainer("d").ok());
-  EXPECT_EQ(AwaitExit("d"), 0);
+  for (const std::string step : {"run-start-hooks", "load-seccomp"}) {
+    SCOPED_TRACE(step);
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan("c")).ok());
+    const absl::Status started = keeper_->StartContainer("c").status();
+    EXPECT_THAT(std::string(started.message()),
+                HasSubstr(step + ": injected fault"));
+    EXPECT_NE(AwaitExit("c"), 0);
+    EXPECT_THAT(ProcessesLeft(), IsEmpty());
+    EXPECT_TRUE(keeper_->RemoveContainer("c").ok());
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan("d")).ok());
+    ASSERT_TRUE(keeper_->StartContainer("d").ok());
+    EXPECT_EQ(AwaitExit("d"), 0);
+    EXPECT_TRUE(keeper_->RemoveContainer("d").ok());
+  }
 }
 
 TEST_F(FaultTest, AContainerThatEndsBeforeItsStartSaysSo) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "runtime/base/json.h"
+#include "runtime/device/hook_state.h"
 
 namespace caisson::device {
 namespace {
@@ -43,7 +44,7 @@ class HookTest : public ::testing::Test {
     state.pid = 42;
     state.bundle = "/bundle";
     state.annotations["k"] = "v";
-    return RunHook(hook_, state, timeout);
+    return RunHook(hook_, ToJson(state), timeout);
   }
 
   std::string Read(const std::string& name) {
@@ -80,9 +81,28 @@ TEST_F(HookTest, AFailureIsNamedWithItsWords) {
               AllOf(HasSubstr("run hook createRuntime"), HasSubstr(hook_.path),
                     HasSubstr("exit status 3: no such card")));
   hook_.path = root_ + "/absent";
-  HookState state;
-  EXPECT_THAT(std::string(RunHook(hook_, state, absl::Seconds(1)).message()),
+  EXPECT_THAT(std::string(RunHook(hook_, "", absl::Seconds(1)).message()),
               HasSubstr("No such file"));
+}
+
+// A hook that is confined is forked, and what confines it may refuse.
+TEST_F(HookTest, AConfinedOneRunsAsTheOthers) {
+  std::ofstream(hook_.path) << "#!/bin/sh\ncat >" << root_ << "/state\npwd >"
+                            << root_ << "/cwd; exit 5\n";
+  chmod(hook_.path.c_str(), 0755);
+  const auto run = [&](const absl::Status& confined) {
+    return std::string(RunHook(hook_, "told", absl::Seconds(20), [&] {
+                         return confined;
+                       }).message());
+  };
+  hook_.environment = {"PATH=/bin"};
+  EXPECT_THAT(run(absl::OkStatus()), HasSubstr("exit status 5"));
+  EXPECT_EQ(Read("state"), "told");
+  EXPECT_EQ(Read("cwd"), "/\n");
+  EXPECT_THAT(run(absl::InternalError("no filter")),
+              HasSubstr("exit status 127: no filter"));
+  hook_.path = root_ + "/absent";
+  EXPECT_THAT(run(absl::OkStatus()), HasSubstr("No such file"));
 }
 
 TEST_F(HookTest, ItsOwnTimeoutOrTheGivenOneEndsIt) {

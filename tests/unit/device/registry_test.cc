@@ -140,10 +140,6 @@ TEST_F(RegistryTest, FilesAreRootsAndOfABoundedSize) {
 
 TEST_F(RegistryTest, WhatCannotBeHadIsRefusedByName) {
   const std::pair<const char*, const char*> rows[] = {
-      {R"({"hooks": [{"hookName": "createContainer", "path": "/bin/h"}]})",
-       "hook createContainer /bin/h"},
-      {R"({"hooks": [{"hookName": "startContainer", "path": "/bin/h"}]})",
-       "hook startContainer /bin/h"},
       {R"({"netDevices": [{"hostInterfaceName": "eth7", "name": "a"}]})",
        "network device eth7"},
       {R"({"intelRdt": {"closID": "x"}})", "intelRdt"},

@@ -1,0 +1,256 @@
+#include "runtime/keeper/create_hooks.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "runtime/base/status.h"
+#include "runtime/device/hook.h"
+#include "runtime/device/hook_message.h"
+#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/host_mounts.h"
+#include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/mount_table.h"
+#include "runtime/kernel/path.h"
+#include "runtime/kernel/process.h"
+#include "runtime/rootfs/adopt.h"
+
+namespace caisson::keeper {
+namespace {
+
+// The kernel's filesystems in the root while hooks run.  The container's own
+// come later; what hooks mount on these is put on them.
+constexpr const char* kLent[] = {"proc", "sys"};
+
+// Every hook of a plan names its own.
+constexpr absl::Duration kTimeoutOfThePlan = absl::ZeroDuration();
+
+// What hooks mounted below a filesystem that was lent.
+struct FoundMount {
+  std::string target;  // in the container
+  UniqueFd tree;
+};
+
+// What the process of the hooks works with.
+struct Lent {
+  const v1::ContainerPlan& plan;
+  const Pod& pod;
+  UniqueFd root;
+  UniqueFd channel;
+  // Where it is, as the table of mounts has it.
+  std::string rootfs;
+};
+
+absl::Status EnterNamespaces(const Pod& pod) {
+  RETURN_IF_ERROR(EnterHostMounts());
+  if (unshare(CLONE_NEWNS) != 0) {
+    return ErrnoError("make", "mount namespace");
+  }
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return ErrnoError("detach", "mounts");
+  }
+  using kernel::Namespace;
+  const std::pair<const UniqueFd&, Namespace> kinds[] = {
+      {pod.network, Namespace::kNetwork},
+      {pod.ipc, Namespace::kIpc},
+      {pod.uts, Namespace::kUts}};
+  for (const auto& [fd, kind] : kinds) {
+    if (fd.ok()) {
+      RETURN_IF_ERROR(kernel::EnterNamespace(fd.get(), kind));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AttachRoot(Lent& lent) {
+  const std::string path = lent.plan.home_directory() + "/rootfs";
+  char real[PATH_MAX];
+  if (realpath(path.c_str(), real) == nullptr) {
+    return ErrnoError("find", path);
+  }
+  lent.rootfs = real;
+  const UniqueFd point(
+      open(lent.rootfs.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!point.ok()) {
+    return ErrnoError("open", lent.rootfs);
+  }
+  RETURN_IF_ERROR(kernel::AttachMount(lent.root.get(), point.get()));
+  for (const char* name : kLent) {
+    ASSIGN_OR_RETURN(
+        const UniqueFd tree,
+        kernel::CloneTree(AT_FDCWD, absl::StrCat("/", name).c_str(), false));
+    kernel::MountAttributes attributes;
+    attributes.propagation = MS_PRIVATE;
+    RETURN_IF_ERROR(kernel::SetMountAttributes(tree.get(), attributes));
+    ASSIGN_OR_RETURN(
+        const UniqueFd target,
+        kernel::OpenInRoot(lent.root.get(), name, O_PATH | O_DIRECTORY));
+    RETURN_IF_ERROR(kernel::AttachMount(tree.get(), target.get()));
+  }
+  return absl::OkStatus();
+}
+
+// Takes a lent filesystem back, and what stands on it.
+absl::Status TakeBack(const Lent& lent, const char* name,
+                      std::vector<FoundMount>& found) {
+  const std::string path = absl::StrCat(lent.rootfs, "/", name);
+  UniqueFd top(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!top.ok()) {
+    return ErrnoError("open", path);
+  }
+  ASSIGN_OR_RETURN(const uint64_t id, kernel::MountIdOf(top.get()));
+  top.reset();
+  ASSIGN_OR_RETURN(const std::vector<kernel::MountEntry> table,
+                   kernel::ReadMountTable());
+  for (const kernel::MountEntry& entry : table) {
+    absl::string_view target = entry.mount_point;
+    if (entry.parent != id || !absl::ConsumePrefix(&target, lent.rootfs)) {
+      continue;
+    }
+    ASSIGN_OR_RETURN(
+        UniqueFd tree,
+        kernel::CloneTree(AT_FDCWD, entry.mount_point.c_str(), true));
+    found.push_back({std::string(target), std::move(tree)});
+  }
+  // Else their end would be the end of the hooks' mounts as well, or of what
+  // those are peers of.
+  if (::mount(nullptr, path.c_str(), nullptr, MS_REC | MS_PRIVATE, nullptr) !=
+          0 ||
+      umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+    return ErrnoError("unmount", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AdoptFiles(const Lent& lent) {
+  if (!lent.pod.has_user_namespace()) {
+    return absl::OkStatus();
+  }
+  const auto to_host = [](const auto& map, uint32_t id) {
+    for (const v1::IdExtent& extent : map) {
+      if (id - extent.host_id() < extent.length()) {
+        return id;
+      }
+    }
+    return HostId(map, id);
+  };
+  return rootfs::AdoptFiles(lent.plan.home_directory() + "/upper",
+                            lent.root.get(), [&](const kernel::Owner& owner) {
+                              return kernel::Owner{
+                                  to_host(lent.pod.uids, owner.uid),
+                                  to_host(lent.pod.gids, owner.gid)};
+                            });
+}
+
+absl::Status ReturnRoot(const Lent& lent, std::vector<FoundMount> mounts) {
+  ASSIGN_OR_RETURN(const UniqueFd root,
+                   kernel::CloneTreeAt(lent.root.get(), true));
+  v1::ChildMessage message;
+  message.set_root_fd(1);
+  std::vector<int> fds = {root.get()};
+  for (const FoundMount& mount : mounts) {
+    message.add_hook_mounts(mount.target);
+    fds.push_back(mount.tree.get());
+  }
+  return SendMessage(lent.channel.get(), message, fds);
+}
+
+absl::Status RunHooks(Lent& lent) {
+  RETURN_IF_ERROR(EnterNamespaces(lent.pod));
+  // The keeper's others: the end of each tells somebody that it is gone.
+  RETURN_IF_ERROR(kernel::CloseAllBut({lent.root.get(), lent.channel.get()}));
+  RETURN_IF_ERROR(AttachRoot(lent));
+  for (const v1::Hook& hook : lent.plan.create_hooks()) {
+    RETURN_IF_ERROR(device::RunHook(device::FromMessage(hook),
+                                    lent.plan.create_hook_state(),
+                                    kTimeoutOfThePlan));
+  }
+  std::vector<FoundMount> mounts;
+  for (const char* name : kLent) {
+    RETURN_IF_ERROR(TakeBack(lent, name, mounts));
+  }
+  RETURN_IF_ERROR(AdoptFiles(lent));
+  return ReturnRoot(lent, std::move(mounts));
+}
+
+[[noreturn]] void BecomeRunner(Lent& lent) {
+  const absl::Status status = RunHooks(lent);
+  if (status.ok()) {
+    _exit(0);
+  }
+  v1::ChildMessage message;
+  *message.mutable_error() = ToError(status, "");
+  // The keeper sees the end of the channel if this fails.
+  [[maybe_unused]] const absl::Status sent =
+      SendMessage(lent.channel.get(), message, {});
+  _exit(1);
+}
+
+// The answer of the process of the hooks; other work goes on meanwhile.
+absl::StatusOr<ReceivedMessage> AwaitRunner(int channel, EventLoop& loop) {
+  RETURN_IF_ERROR(loop.RunUntilReadable(channel));
+  absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
+  if (absl::IsOutOfRange(received.status())) {
+    return absl::AbortedError("the process that runs hooks was killed");
+  }
+  RETURN_IF_ERROR(received.status());
+  if (received->message.has_error()) {
+    return ToStatus(received->message.error());
+  }
+  return received;
+}
+
+absl::StatusOr<ReceivedMessage> ForkRunner(CreateContext& context,
+                                           UniqueFd root) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ErrnoError("create", "socket pair");
+  }
+  const UniqueFd mine(ends[0]);
+  UniqueFd theirs(ends[1]);
+  ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork({}));
+  if (forked.pid == 0) {
+    Lent lent{context.plan, context.pod, std::move(root), std::move(theirs),
+              ""};
+    BecomeRunner(lent);
+  }
+  theirs.reset();
+  absl::StatusOr<ReceivedMessage> received =
+      AwaitRunner(mine.get(), context.loop);
+  RETURN_IF_ERROR(kernel::Reap(forked.pidfd.get(), true).status());
+  return received;
+}
+
+}  // namespace
+
+absl::Status RunCreateHooks(CreateContext& context) {
+  if (context.plan.create_hooks().empty()) {
+    return absl::OkStatus();
+  }
+  const int channel = context.container->channel.get();
+  ChildReport report;
+  RETURN_IF_ERROR(
+      AwaitReport(channel, context.loop, report, context.failed, ChildEnded()));
+  if (!report.root.ok()) {
+    return absl::InternalError("the child has lent no root");
+  }
+  ASSIGN_OR_RETURN(const ReceivedMessage received,
+                   ForkRunner(context, std::move(report.root)));
+  std::vector<int> fds;
+  for (const UniqueFd& fd : received.fds) {
+    fds.push_back(fd.get());
+  }
+  return SendMessage(channel, received.message, fds);
+}
+
+}  // namespace caisson::keeper
