@@ -71,8 +71,12 @@ exit "$bad"
 # runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
+# runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
 # runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
+# runtime/rootfs/adopt.cc | openat(directory, name | one component, by fd, no link is followed
+# runtime/rootfs/adopt.cc | fchownat(file->get(), "" | of a file by fd
+# runtime/rootfs/adopt.cc | open(upper.c_str() | the daemon's own directory of the container
 # runtime/rootfs/devices.cc | symlinkat(link.target, dev, link.name) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mkdirat(dev, name, 0755) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mknodat(dev, name.data() | one component in a tmpfs just made
@@ -87,13 +91,21 @@ exit "$bad"
 # runtime/keeper/stage.cc | ::mount(nullptr, "/" | propagation of the host's mounts
 # runtime/keeper/stage.cc | open("/", O_PATH | the root of the host, to build the stage on
 # runtime/keeper/stage.cc | umount2(".", MNT_DETACH) | the old root, after pivot_root
+# runtime/keeper/stage.cc | mkdir(path.c_str(), 0711) | a mount point of the stage
+# runtime/keeper/stage.cc | mknod(path.c_str(), S_IFREG | a mount point of the stage
+# runtime/keeper/create_hooks.cc | ::mount(nullptr, "/" | propagation of the mounts of hooks
+# runtime/keeper/create_hooks.cc | realpath(path.c_str(), real) | the daemon's own directory of the container
+# runtime/keeper/create_hooks.cc | open(lent.rootfs.c_str() | the daemon's own directory of the container
+# runtime/keeper/create_hooks.cc | umount2(".", MNT_DETACH) | the mount we stand on
+# runtime/keeper/create_hooks.cc | chdir("/") | the root we stand in
+# runtime/keeper/init_hooks.cc | umount2(path.c_str() | a mount point of the stage
 # runtime/keeper/init_namespaces.cc | open(kPath, O_WRONLY | /proc/self/oom_score_adj, before any namespace
 # runtime/keeper/init_namespaces.cc | open("/", O_PATH | takes the container's root by fd
 # runtime/keeper/init_devices.cc | mkdir(place.c_str(), 0700) | a directory of the stage
 # runtime/keeper/init_devices.cc | mknodat(nodes, name.c_str() | one component in a tmpfs just made
 # runtime/keeper/init_devices.cc | fchownat(nodes, name.c_str() | one component in a tmpfs just made
 # runtime/keeper/init_devices.cc | fchmodat(nodes, name.c_str() | one component in a tmpfs just made
-# runtime/keeper/init_mounts.cc | mkdir(name.c_str(), 0711) | a directory of the stage
+# runtime/keeper/init_mounts.cc | ::mount(nullptr, "/" | propagation of the container's own mounts
 # runtime/keeper/init_mounts.cc | chdir("/") | the root we stand in
 # runtime/keeper/init_mounts.cc | open(".", O_PATH | the root we stand on
 # runtime/keeper/init_mounts.cc | umount2(".", MNT_DETACH) | the old root, after pivot_root

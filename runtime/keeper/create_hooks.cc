@@ -103,13 +103,10 @@ absl::Status AttachRoot(Lent& lent) {
 // Takes a lent filesystem back, and what stands on it.
 absl::Status TakeBack(const Lent& lent, const char* name,
                       std::vector<FoundMount>& found) {
-  const std::string path = absl::StrCat(lent.rootfs, "/", name);
-  UniqueFd top(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!top.ok()) {
-    return ErrnoError("open", path);
-  }
+  ASSIGN_OR_RETURN(
+      const UniqueFd top,
+      kernel::OpenInRoot(lent.root.get(), name, O_PATH | O_DIRECTORY));
   ASSIGN_OR_RETURN(const uint64_t id, kernel::MountIdOf(top.get()));
-  top.reset();
   ASSIGN_OR_RETURN(const std::vector<kernel::MountEntry> table,
                    kernel::ReadMountTable());
   for (const kernel::MountEntry& entry : table) {
@@ -122,12 +119,14 @@ absl::Status TakeBack(const Lent& lent, const char* name,
         kernel::CloneTree(AT_FDCWD, entry.mount_point.c_str(), true));
     found.push_back({std::string(target), std::move(tree)});
   }
-  // Else their end would be the end of the hooks' mounts as well, or of what
-  // those are peers of.
-  if (::mount(nullptr, path.c_str(), nullptr, MS_REC | MS_PRIVATE, nullptr) !=
-          0 ||
-      umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
-    return ErrnoError("unmount", path);
+  // What is shared would go where it is shared with as well.
+  kernel::MountAttributes attributes;
+  attributes.propagation = MS_PRIVATE;
+  attributes.recursive = true;
+  RETURN_IF_ERROR(kernel::SetMountAttributes(top.get(), attributes));
+  if (fchdir(top.get()) != 0 || umount2(".", MNT_DETACH) != 0 ||
+      chdir("/") != 0) {
+    return ErrnoError("unmount", name);
   }
   return absl::OkStatus();
 }
