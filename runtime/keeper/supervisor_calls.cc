@@ -146,7 +146,9 @@ absl::Status Supervisor::StartContainer(const v1::StartContainer& call,
   if (container->has_start_hooks) {
     v1::ChildMessage message;
     message.set_hook_state(call.hook_state());
-    RETURN_IF_ERROR(SendMessage(container->channel.get(), message, {}));
+    // An init that has failed already has left a word why, read below.
+    [[maybe_unused]] const absl::Status sent =
+        SendMessage(container->channel.get(), message, {});
   }
   ChildReport report;
   // execve closes the child's end of the channel: no news is good news.

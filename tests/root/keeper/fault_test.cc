@@ -113,18 +113,20 @@ TEST_F(FaultTest, AStepAfterTheReportFailsTheStartAndEndsTheContainer) {
   ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
   for (const std::string step : {"run-start-hooks", "load-seccomp"}) {
     SCOPED_TRACE(step);
+    const std::string failing = "c-" + step;
+    const std::string next = "d-" + step;
     ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan("c")).ok());
-    const absl::Status started = keeper_->StartContainer("c").status();
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(failing)).ok());
+    const absl::Status started = keeper_->StartContainer(failing).status();
     EXPECT_THAT(std::string(started.message()),
                 HasSubstr(step + ": injected fault"));
-    EXPECT_NE(AwaitExit("c"), 0);
+    EXPECT_NE(AwaitExit(failing), 0);
     EXPECT_THAT(ProcessesLeft(), IsEmpty());
-    EXPECT_TRUE(keeper_->RemoveContainer("c").ok());
-    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan("d")).ok());
-    ASSERT_TRUE(keeper_->StartContainer("d").ok());
-    EXPECT_EQ(AwaitExit("d"), 0);
-    EXPECT_TRUE(keeper_->RemoveContainer("d").ok());
+    EXPECT_TRUE(keeper_->RemoveContainer(failing).ok());
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(next)).ok());
+    ASSERT_TRUE(keeper_->StartContainer(next).ok());
+    EXPECT_EQ(AwaitExit(next), 0);
+    EXPECT_TRUE(keeper_->RemoveContainer(next).ok());
   }
 }
 
