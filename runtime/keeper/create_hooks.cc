@@ -19,6 +19,7 @@
 #include "runtime/device/hook_message.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/host_mounts.h"
+#include "runtime/kernel/credentials.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/mount_table.h"
 #include "runtime/kernel/path.h"
@@ -165,6 +166,8 @@ absl::Status ReturnRoot(const Lent& lent, std::vector<FoundMount> mounts) {
 }
 
 absl::Status RunHooks(Lent& lent) {
+  // In namespaces of the pod with the ids of the host's root.
+  RETURN_IF_ERROR(kernel::ForbidDumping());
   RETURN_IF_ERROR(EnterNamespaces(lent.pod));
   // The keeper's others: the end of each tells somebody that it is gone.
   RETURN_IF_ERROR(kernel::CloseAllBut({lent.root.get(), lent.channel.get()}));

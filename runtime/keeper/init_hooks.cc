@@ -11,6 +11,7 @@
 #include "runtime/keeper/stage.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper::steps {
 namespace {
@@ -86,7 +87,8 @@ absl::Status RunStartHooks(ChildContext& context) {
         device::FromMessage(hook), received.message.hook_state(),
         absl::ZeroDuration(), [&] { return LoadSeccomp(context); }));
   }
-  return absl::OkStatus();
+  // Whatever running them has opened: closed, not marked.
+  return kernel::CloseAllBut({context.channel});
 }
 
 }  // namespace caisson::keeper::steps

@@ -127,7 +127,8 @@ mkdir -p opt/card opt/plain
 mount -t tmpfs card opt/card
 echo mounted >opt/card/file
 echo "of the hook" >DIR/params
-mount --bind DIR/params proc/meminfo)",
+mount --bind DIR/params proc/meminfo
+mount -t tmpfs -o ro card proc/tty)",
                          kPath));
   for (const char* handler : {"", "caisson-requested"}) {
     SCOPED_TRACE(handler);
@@ -143,6 +144,7 @@ mount --bind DIR/params proc/meminfo)",
     }
     EXPECT_EQ(Read(container, "/opt/card/file"), "mounted");
     EXPECT_EQ(Read(container, "/proc/meminfo"), "of the hook");
+    EXPECT_EQ(Read(container, "/proc/tty/drivers"), "<ENOENT>");
     EXPECT_THAT(Read(container, "/proc/1/environ"), HasSubstr("PATH="));
     EXPECT_EQ(Try(container, {"write", "/etc/by-hook", "x"}), "EROFS");
   }

@@ -56,7 +56,8 @@ def steps_are_shared():
             tables[table].append(step)
     last = {name: steps[steps.index("attach-stdio"):]
             for name, steps in tables.items()}
-    last["init"].remove("await-start")
+    for step in ("await-start", "run-start-hooks"):
+        last["init"].remove(step)
     return last["init"] == last["exec-child"]
 
 

@@ -15,7 +15,7 @@ import rules  # noqa: E402
 import stories  # noqa: E402
 import trace  # noqa: E402
 
-KINDS = ("container", "exec", "holder", "pod-init")
+KINDS = ("container", "exec", "holder", "pod-init", "hooks")
 SHOWN = 5
 
 

@@ -47,8 +47,9 @@ def sources_come_first(stories, seen):
             if call.name != "open_tree" or call.fd(0) is not None:
                 continue
             seen["sources"] += phase == "host"
+            # What hooks mounted waits in the stage.
             if (rooted or phase != "host") and \
-                    call.string(1) not in (".", "/proc", "/sys"):
+                    not re.fullmatch(r"\.|/proc|/sys|/h[df]\d+", call.string(1)):
                 yield f"{story}: takes a source late: {call}"
 
 
@@ -149,14 +150,18 @@ def files_are_closed(stories, seen):
         if story.program is None:
             continue
         seen["programs"] += 1
-        closed = False
+        closed, opened = False, []
         for call in story.calls:
             if call.name == "close_range" and call.ok():
-                closed = closed or (call.fd(0) <= 5 and call.args[2] == "0" and
-                                    int(call.args[1]) == 2**32 - 1)
+                # Once more after hooks of the start.
+                if call.fd(0) <= 5 and call.args[2] == "0" and \
+                        int(call.args[1]) == 2**32 - 1:
+                    closed, opened = True, []
             elif closed and re.match("open|memfd|fsopen|fsmount|clone",
                                      call.name):
-                yield f"{story}: opened after all was closed: {call}"
+                opened.append(call)
+        for call in opened:
+            yield f"{story}: opened after all was closed: {call}"
         if not closed:
             yield f"{story}: its files were not closed"
 

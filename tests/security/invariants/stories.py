@@ -41,6 +41,9 @@ class Story:
             return any(call.name == name and
                        all(part in " ".join(call.args) for part in parts)
                        for call in self.calls)
+        # Programs get what they read from a memfd.
+        if has("memfd_create") and not has("fsopen", '"overlay"'):
+            return "hooks"
         # One that failed early has looked at its sources or at the devices.
         if has("fsopen", '"overlay"', "CLOEXEC") or has("setns", "CLONE_NEWNS") \
                 and (has("open_tree", "OPEN_TREE_CLONE", '"/dev/null"') or
