@@ -72,6 +72,9 @@ exit "$bad"
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
 # runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
+# runtime/kernel/selinux.cc | openat(directory, name, O_PATH | one component, by fd, no link is followed
+# runtime/kernel/selinux.cc | openat(file.get(), "." | the directory that the fd is
+# runtime/kernel/selinux.cc | openat(root, "." | the directory that the fd is
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
 # runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
 # runtime/rootfs/adopt.cc | openat(directory, name | one component, by fd, no link is followed

@@ -8,7 +8,7 @@ packages=(
   ca-certificates ccache cmake g++ git ninja-build pkg-config
   libabsl-dev libarchive-dev libbenchmark-dev libboost-dev libcap-dev
   libcli11-dev libcurl4-openssl-dev libgmock-dev libgrpc++-dev libgtest-dev
-  libisal-dev libprotobuf-dev libseccomp-dev libspdlog-dev libsqlite3-dev
+  libisal-dev libprotobuf-dev libseccomp-dev libselinux1-dev libspdlog-dev libsqlite3-dev
   libssl-dev libsystemd-dev libtomlplusplus-dev libyaml-dev libzstd-dev
   nettle-dev nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
   # Run.

@@ -14,6 +14,7 @@ pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(SELINUX REQUIRED IMPORTED_TARGET libselinux)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 
 find_program(CCACHE ccache)

@@ -122,8 +122,8 @@ constexpr ChildStep kExecSteps[] = {
 constexpr ChildStep kProcessSteps[] = {
     {"attach-stdio", steps::AttachStdio},
     {"enter-working-directory", steps::EnterWorkingDirectory},
-    // While the root is at hand; the profile is entered by execve.
-    {"set-apparmor-profile", steps::SetAppArmorProfile},
+    // While the root is at hand; they are entered by execve.
+    {"set-security-labels", steps::SetSecurityLabels},
     // Closed, not marked: execve of /proc/self/fd/N must find nothing.
     {"close-other-files", steps::CloseOtherFiles},
     // No way back below this line: a failure reports and exits.

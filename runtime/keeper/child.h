@@ -131,7 +131,7 @@ absl::Status CheckVolumes(ChildContext& context);
 // init_process.cc
 absl::Status AttachStdio(ChildContext& context);
 absl::Status EnterWorkingDirectory(ChildContext& context);
-absl::Status SetAppArmorProfile(ChildContext& context);
+absl::Status SetSecurityLabels(ChildContext& context);
 absl::Status CloseKeeperFiles(ChildContext& context);
 absl::Status CloseOtherFiles(ChildContext& context);
 

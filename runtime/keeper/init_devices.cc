@@ -90,7 +90,7 @@ absl::Status CreateDevices(ChildContext& context) {
     context.devices.push_back({std::move(tree), device.container_path()});
   }
   return rootfs::PopulateDev(context.root.get(), context.devices,
-                             context.pod.root);
+                             context.pod.root, context.plan->file_context());
 }
 
 }  // namespace caisson::keeper::steps

@@ -112,13 +112,14 @@ absl::Status MountProc(ChildContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status MountTerminals(int dev) {
+absl::Status MountTerminals(int dev, const std::string& context) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem devpts,
                    kernel::NewFilesystem::Open("devpts"));
   RETURN_IF_ERROR(devpts.Set("ptmxmode", "0666"));
   RETURN_IF_ERROR(devpts.Set("mode", "0620"));
   // The group tty of all distributions.
   RETURN_IF_ERROR(devpts.Set("gid", "5"));
+  RETURN_IF_ERROR(devpts.SetContext(context));
   return MountAt(dev, "pts", std::move(devpts),
                  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
       .status();
@@ -141,16 +142,24 @@ absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
     return ErrnoError("enter", "stage");
   }
   const std::string stem = absl::StrCat(kStageVolume, index);
-  std::vector<std::string> names;
+  rootfs::OverlayPlan overlay;
+  overlay.file_context = context.plan->file_context();
   for (const UniqueFd& layer : image->second) {
     ASSIGN_OR_RETURN(
         std::string name,
-        AttachAtNew(layer.get(), absl::StrCat(stem, "-", names.size())));
-    names.push_back(std::move(name));
+        AttachAtNew(layer.get(),
+                    absl::StrCat(stem, "-", overlay.layers.size())));
+    overlay.layers.push_back(std::move(name));
+  }
+  if (overlay.layers.size() == 1 && !overlay.file_context.empty()) {
+    // A layer is of many pods, an overlay has a context of its own; it needs
+    // two.
+    RETURN_IF_ERROR(MakeStagePoint(kStageEmpty, true));
+    overlay.layers.push_back(kStageEmpty);
   }
   UniqueFd whole = std::move(image->second[0]);
-  if (names.size() > 1) {
-    ASSIGN_OR_RETURN(whole, rootfs::MountReadOnlyOverlay(names));
+  if (overlay.layers.size() > 1) {
+    ASSIGN_OR_RETURN(whole, rootfs::MountReadOnlyOverlay(overlay));
     RETURN_IF_ERROR(AttachAtNew(whole.get(), stem).status());
   }
   const std::string& path = context.plan->mounts(index).sub_path();
@@ -290,6 +299,7 @@ absl::Status MountRoot(ChildContext& context) {
   }
   RETURN_IF_ERROR(AttachAt(context.home.get(), kStageHome));
   overlay.home = kStageHome;
+  overlay.file_context = context.plan->file_context();
   ASSIGN_OR_RETURN(context.root, rootfs::MountOverlay(overlay));
   RETURN_IF_ERROR(AttachAt(context.root.get(), absl::StrCat("/", kStageRoot)));
   for (const char* name : {"proc", "sys"}) {
@@ -345,7 +355,7 @@ absl::Status MountKernelFilesystems(ChildContext& context) {
   RETURN_IF_ERROR(PutBackVolumes(context, lifted));
   ASSIGN_OR_RETURN(UniqueFd dev, kernel::OpenInRoot(context.root.get(), "/dev",
                                                     O_PATH | O_DIRECTORY));
-  RETURN_IF_ERROR(MountTerminals(dev.get()));
+  RETURN_IF_ERROR(MountTerminals(dev.get(), context.plan->file_context()));
   return MountQueues(dev.get());
 }
 

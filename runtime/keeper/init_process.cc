@@ -17,6 +17,7 @@
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
 #include "runtime/kernel/process.h"
+#include "runtime/kernel/selinux.h"
 
 namespace caisson::keeper::steps {
 namespace {
@@ -114,10 +115,14 @@ absl::Status EnterWorkingDirectory(ChildContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status SetAppArmorProfile(ChildContext& context) {
+absl::Status SetSecurityLabels(ChildContext& context) {
   const std::string& profile = context.process.apparmor_profile();
-  return profile.empty() ? absl::OkStatus()
-                         : kernel::ConfineOnExec(context.root.get(), profile);
+  if (!profile.empty()) {
+    RETURN_IF_ERROR(kernel::ConfineOnExec(context.root.get(), profile));
+  }
+  const std::string& label = context.process.selinux_context();
+  return label.empty() ? absl::OkStatus()
+                       : kernel::LabelOnExec(context.root.get(), label);
 }
 
 absl::Status CloseKeeperFiles(ChildContext& context) {

@@ -23,6 +23,8 @@ struct Pod {
   // Host ids of the pod's root.
   kernel::Owner root;
   std::string mount_directory;
+  // SELinux context of what its containers share; empty: none.
+  std::string file_context;
 
   bool has_user_namespace() const { return !uids.empty(); }
 

@@ -47,6 +47,7 @@ absl::Status EnterEmptyRoot(ChildContext& context) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("nr_inodes", "2"));
+  RETURN_IF_ERROR(tmpfs.SetContext(context.pod.file_context));
   ASSIGN_OR_RETURN(UniqueFd root,
                    tmpfs.Mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
                                MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));

@@ -32,6 +32,7 @@ absl::Status RecordPlan(PodContext& context) {
   pod.uids = context.plan.uids();
   pod.gids = context.plan.gids();
   pod.mount_directory = context.plan.mount_directory();
+  pod.file_context = context.plan.file_context();
   if (pod.has_user_namespace()) {
     pod.root.uid = HostId(pod.uids, 0);
     pod.root.gid = HostId(pod.gids, 0);
@@ -85,6 +86,7 @@ absl::Status MountSharedMemory(PodContext& context) {
       tmpfs.Set("size", absl::StrCat(context.plan.shm_bytes()).c_str()));
   RETURN_IF_ERROR(tmpfs.Set("uid", absl::StrCat(pod.root.uid).c_str()));
   RETURN_IF_ERROR(tmpfs.Set("gid", absl::StrCat(pod.root.gid).c_str()));
+  RETURN_IF_ERROR(tmpfs.SetContext(pod.file_context));
   ASSIGN_OR_RETURN(
       UniqueFd mount,
       tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));

@@ -23,6 +23,8 @@ inline constexpr char kStageVolume[] = "v";
 // Device nodes of the container's own.
 inline constexpr char kStageNodes[] = "nodes";
 
+// Nothing, for an overlay that needs a second layer.
+inline constexpr char kStageEmpty[] = "e";
 // With a number behind: what hooks mounted in /proc or /sys.
 inline constexpr char kStageHookDirectory[] = "hd";
 inline constexpr char kStageHookFile[] = "hf";

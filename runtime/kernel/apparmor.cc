@@ -1,8 +1,6 @@
 #include "runtime/kernel/apparmor.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -20,13 +18,7 @@ constexpr char kEnabled[] = "/sys/module/apparmor/parameters/enabled";
 constexpr char kProfiles[] = "/sys/kernel/security/apparmor/profiles";
 
 absl::StatusOr<UniqueFd> OpenExecAttribute(int root, int flags) {
-  ASSIGN_OR_RETURN(const UniqueFd proc,
-                   OpenInRoot(root, "/proc", O_PATH | O_DIRECTORY));
-  struct statfs filesystem = {};
-  if (fstatfs(proc.get(), &filesystem) != 0 ||
-      filesystem.f_type != PROC_SUPER_MAGIC) {
-    return absl::FailedPreconditionError("check /proc: not a procfs");
-  }
+  ASSIGN_OR_RETURN(const UniqueFd proc, OpenProcIn(root));
   return OpenBeneath(proc.get(), "thread-self/attr/apparmor/exec", flags);
 }
 

@@ -107,6 +107,10 @@ absl::Status NewFilesystem::SetFlag(const char* key) {
   return absl::OkStatus();
 }
 
+absl::Status NewFilesystem::SetContext(const std::string& context) {
+  return context.empty() ? absl::OkStatus() : Set("context", context.c_str());
+}
+
 absl::StatusOr<UniqueFd> NewFilesystem::Mount(uint64_t attributes) {
   if (fsconfig(fd_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return Failure("create", "superblock");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -50,6 +51,8 @@ class NewFilesystem {
   // FSCONFIG_SET_STRING and FSCONFIG_SET_FLAG.
   absl::Status Set(const char* key, const char* value);
   absl::Status SetFlag(const char* key);
+  // The SELinux context of all files in it; empty: none is set.
+  absl::Status SetContext(const std::string& context);
 
   // Makes the superblock and a detached mount of it with MOUNT_ATTR_* flags.
   // The error holds what the kernel logged about it.

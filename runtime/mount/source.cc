@@ -12,6 +12,7 @@
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/path.h"
+#include "runtime/kernel/selinux.h"
 #include "runtime/mount/tree.h"
 
 namespace caisson::mount {
@@ -44,6 +45,9 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
 absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
                                 int user_namespace, absl::string_view advice) {
   ASSIGN_OR_RETURN(const UniqueFd found, OpenSource(mount, path));
+  if (!mount.file_context().empty()) {
+    RETURN_IF_ERROR(kernel::Relabel(found.get(), mount.file_context()));
+  }
   Source source;
   ASSIGN_OR_RETURN(source.tree,
                    kernel::CloneTreeAt(found.get(), mount.recursive()));
@@ -71,6 +75,7 @@ absl::StatusOr<UniqueFd> MakeTmpfs(const Mount& mount) {
     RETURN_IF_ERROR(
         tmpfs.Set("size", absl::StrCat(mount.tmpfs_bytes()).c_str()));
   }
+  RETURN_IF_ERROR(tmpfs.SetContext(mount.file_context()));
   return tmpfs.Mount(FlagsOf(mount));
 }
 

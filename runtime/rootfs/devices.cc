@@ -37,13 +37,15 @@ constexpr Link kLinks[] = {
 
 constexpr const char* kDirectories[] = {"pts", "shm", "mqueue"};
 
-absl::StatusOr<UniqueFd> MountTmpfs(kernel::Owner owner) {
+absl::StatusOr<UniqueFd> MountTmpfs(kernel::Owner owner,
+                                    const std::string& context) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("mode", "755"));
   RETURN_IF_ERROR(tmpfs.Set("size", "65536k"));
   RETURN_IF_ERROR(tmpfs.Set("uid", absl::StrCat(owner.uid).c_str()));
   RETURN_IF_ERROR(tmpfs.Set("gid", absl::StrCat(owner.gid).c_str()));
+  RETURN_IF_ERROR(tmpfs.SetContext(context));
   return tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 }
 
@@ -125,10 +127,10 @@ absl::StatusOr<std::vector<DeviceSource>> TakeHostDevices() {
 }
 
 absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,
-                         kernel::Owner owner) {
+                         kernel::Owner owner, const std::string& context) {
   ASSIGN_OR_RETURN(UniqueFd point,
                    kernel::MakeRealDirectory(root, "dev", owner));
-  ASSIGN_OR_RETURN(UniqueFd dev, MountTmpfs(owner));
+  ASSIGN_OR_RETURN(UniqueFd dev, MountTmpfs(owner, context));
   RETURN_IF_ERROR(kernel::AttachMount(dev.get(), point.get()));
   RETURN_IF_ERROR(AddLinks(dev.get(), owner));
   // Acting as another, and as oneself again, allows it if fs.suid_dumpable is

@@ -24,8 +24,9 @@ absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices();
 absl::StatusOr<std::vector<DeviceSource>> TakeHostDevices();
 
 // Attaches a tmpfs at /dev of `root` and fills it: the devices as binds,
-// the standard links, and the directories pts, shm and mqueue.
+// the standard links, and the directories pts, shm and mqueue.  `context`:
+// SELinux's of the tmpfs, or empty.
 absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,
-                         kernel::Owner owner);
+                         kernel::Owner owner, const std::string& context);
 
 }  // namespace caisson::rootfs

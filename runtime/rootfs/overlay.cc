@@ -33,16 +33,17 @@ absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan) {
   RETURN_IF_ERROR(overlay.Set("upperdir", "upper"));
   RETURN_IF_ERROR(overlay.Set("workdir", "work"));
   RETURN_IF_ERROR(overlay.SetFlag("volatile"));
+  RETURN_IF_ERROR(overlay.SetContext(plan.file_context));
   return overlay.Mount(MOUNT_ATTR_NODEV);
 }
 
-absl::StatusOr<UniqueFd> MountReadOnlyOverlay(
-    const std::vector<std::string>& layers) {
+absl::StatusOr<UniqueFd> MountReadOnlyOverlay(const OverlayPlan& plan) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem overlay,
                    kernel::NewFilesystem::Open("overlay"));
-  for (const std::string& layer : layers) {
+  for (const std::string& layer : plan.layers) {
     RETURN_IF_ERROR(overlay.Set("lowerdir+", layer.c_str()));
   }
+  RETURN_IF_ERROR(overlay.SetContext(plan.file_context));
   return overlay.Mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
 }
 

@@ -16,6 +16,8 @@ struct OverlayPlan {
   std::vector<std::string> layers;
   // Directory with "upper" and "work", below the working directory.
   std::string home;
+  // SELinux context of all files; empty: none.
+  std::string file_context;
 };
 
 // The container's root, detached: an overlay of the layers and the upper
@@ -24,9 +26,9 @@ struct OverlayPlan {
 // after a crash.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);
 
-// The same without an upper: two or more `layers`, topmost first, read-only.
-absl::StatusOr<UniqueFd> MountReadOnlyOverlay(
-    const std::vector<std::string>& layers);
+// The same without an upper: two or more `layers`, read-only; `home` is left
+// alone.
+absl::StatusOr<UniqueFd> MountReadOnlyOverlay(const OverlayPlan& plan);
 
 // A detached clone of the sealed layer mounted at `path`: read-only, nodev,
 // private, and mapped through `user_namespace` unless that is -1.

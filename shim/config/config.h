@@ -81,6 +81,12 @@ struct Config {
     bool operator==(const Cdi&) const = default;
   } cdi;
 
+  struct Selinux {
+    bool enabled = true;  // where the kernel has it
+
+    bool operator==(const Selinux&) const = default;
+  } selinux;
+
   struct Registry {
     std::string hosts_dir = "/etc/caisson/hosts.d";
 

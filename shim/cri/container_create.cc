@@ -71,6 +71,25 @@ absl::Status MakeHome(const std::string& home, uid_t owner) {
   return MakeOwned(home + "/work", owner);
 }
 
+// As the kernel will say that they are.
+absl::Status CheckContexts(keeper::v1::ContainerPlan& plan) {
+  constexpr char kField[] = "config.linux.security_context.selinux_options";
+  if (plan.file_context().empty()) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(*plan.mutable_process()->mutable_selinux_context(),
+                   CheckContext(plan.process().selinux_context(), kField));
+  ASSIGN_OR_RETURN(const std::string file,
+                   CheckContext(plan.file_context(), kField));
+  plan.set_file_context(file);
+  for (keeper::v1::Mount& mount : *plan.mutable_mounts()) {
+    if (!mount.file_context().empty()) {
+      mount.set_file_context(file);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<uid_t> RootOf(const state::v1::PodRecord& pod) {
   return pod.uids_size() == 0 ? absl::StatusOr<uid_t>(0)
                               : identity::ToHost(MapOf(pod.uids()), 0);
@@ -171,8 +190,11 @@ absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
   inputs.apparmor.enabled = kernel::HasAppArmor();
   ASSIGN_OR_RETURN(inputs.apparmor.profiles, kernel::AppArmorProfiles());
   ASSIGN_OR_RETURN(inputs.edits, FindCdiDevices(request.config()));
+  inputs.selinux = parts_.selinux;
+  inputs.selinux_level = pod.record.selinux_level();
   ASSIGN_OR_RETURN(plan::ContainerDecision decision,
                    plan::PlanContainer(inputs));
+  RETURN_IF_ERROR(CheckContexts(decision.plan));
   RETURN_IF_ERROR(CheckIds(decision.ids, pod));
   RETURN_IF_ERROR(CompileSeccomp(decision));
   return decision;

@@ -19,6 +19,7 @@
 #include "runtime/base/status.h"
 #include "runtime/cgroup/device_filter.h"
 #include "runtime/cgroup/systemd.h"
+#include "runtime/kernel/selinux_policy.h"
 #include "shim/cri/image_service.h"
 #include "shim/cri/runtime_service.h"
 
@@ -183,6 +184,11 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenRuntime(
   ASSIGN_OR_RETURN(parts.device_filter,
                    cgroup::LoadDeviceFilter(cgroup::StandardDeviceRules()));
   parts.thermal_throttle = FindThermalThrottle();
+  if (config.selinux.enabled) {
+    ASSIGN_OR_RETURN(const kernel::SelinuxPolicy policy,
+                     kernel::ReadSelinuxPolicy());
+    parts.selinux = {policy.enabled, policy.process, policy.file};
+  }
   // In memory the layout has its last place now: cgroups point to it.
   auto runtime = std::make_unique<Runtime>(std::move(parts));
   RETURN_IF_ERROR(

@@ -127,6 +127,27 @@ absl::Status Runtime::LeaseIds(const plan::PodDecision& decision,
   return status;
 }
 
+absl::Status Runtime::ChooseSelinux(plan::PodDecision& decision, Sandbox& pod) {
+  if (!parts_.selinux.enabled) {
+    return absl::OkStatus();
+  }
+  constexpr char kField[] = "config.linux.security_context.selinux_options";
+  const v1::SELinuxOption& options =
+      pod.config.linux().security_context().selinux_options();
+  ASSIGN_OR_RETURN(const std::string level, levels_.Take([&](int a, int b) {
+    return plan::PodLevel(parts_.selinux, options, a, b);
+  }));
+  pod.record.set_selinux_level(level);
+  ASSIGN_OR_RETURN(
+      const plan::SelinuxContexts contexts,
+      plan::ChooseContexts(parts_.selinux, options, level, false, kField));
+  // The process's as well: all of the pod's containers would have it.
+  RETURN_IF_ERROR(CheckContext(contexts.process, kField).status());
+  ASSIGN_OR_RETURN(const std::string file, CheckContext(contexts.file, kField));
+  decision.plan.set_file_context(file);
+  return absl::OkStatus();
+}
+
 absl::Status Runtime::MakePodFiles(const plan::PodDecision& decision,
                                    const Sandbox& pod) {
   const std::string directory = PodDirectory(pod.id);
@@ -215,7 +236,7 @@ absl::Status Runtime::AttachNetwork(const plan::PodDecision& /*decision*/,
 absl::StatusOr<std::string> Runtime::RunPod(
     const v1::RunPodSandboxRequest& request) {
   ASSIGN_OR_RETURN(plan::PodDecision decision,
-                   plan::PlanPod(request, parts_.config));
+                   plan::PlanPod(request, parts_.config, parts_.selinux));
   if (decision.plan.own_network()) {
     absl::Status ready = parts_.cni->CheckReady();
     if (!ready.ok()) {
@@ -236,8 +257,13 @@ absl::StatusOr<std::string> Runtime::RunPod(
   record.set_boot_id(BootId());
   ChooseCgroup(decision, parts_.config.cgroup.parent, record);
   const std::lock_guard<std::mutex> operation(pod->operation);
-  RETURN_IF_ERROR(Annotate(LeaseIds(decision, *pod), "run pod sandbox"));
   Rollback rollback;
+  RETURN_IF_ERROR(Annotate(ChooseSelinux(decision, *pod), "run pod sandbox"));
+  rollback.Add("level", [this, pod] {
+    levels_.Release(pod->record.selinux_level());
+    return absl::OkStatus();
+  });
+  RETURN_IF_ERROR(Annotate(LeaseIds(decision, *pod), "run pod sandbox"));
   rollback.Add("record",
                [this, pod] { return parts_.store->RemovePod(pod->id); });
   rollback.Add("directory",

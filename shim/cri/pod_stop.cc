@@ -119,6 +119,7 @@ absl::Status Runtime::RemovePod(const std::string& id) {
   RETURN_IF_ERROR(Annotate(FromWork(RemoveTree(PodDirectory(pod.id))),
                            "remove pod sandbox"));
   RETURN_IF_ERROR(parts_.store->RemovePod(pod.id));
+  levels_.Release(pod.record.selinux_level());
   const std::lock_guard<std::mutex> lock(mutex_);
   pods_.erase(pod.id);
   return absl::OkStatus();

@@ -83,6 +83,7 @@ absl::Status Runtime::RecoverPod(PodRecord record, bool same_boot) {
   pod->config.ParseFromString(record.config());
   const PodRecord::State was = record.state();
   pod->record = std::move(record);
+  levels_.Hold(pod->record.selinux_level());
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     pods_[pod->id] = pod;

@@ -20,6 +20,7 @@
 #include "runtime/seccomp/profile.h"
 #include "shim/config/config.h"
 #include "shim/cri/objects.h"
+#include "shim/cri/selinux.h"
 #include "shim/plan/container.h"
 #include "shim/plan/pod.h"
 #include "shim/store/store.h"
@@ -45,6 +46,7 @@ class Runtime {
     std::unique_ptr<pod::KeeperFactory> keepers;
     // Program of containers without devices of their own.
     UniqueFd device_filter;
+    plan::Selinux selinux;
     // What each CPU has, found at the start.
     std::vector<std::string> thermal_throttle;
   };
@@ -128,6 +130,8 @@ class Runtime {
 
   // pod_run.cc
   absl::Status LeaseIds(const plan::PodDecision& decision, Sandbox& pod);
+  // Its level, where SELinux is enabled, and the context of what it shares.
+  absl::Status ChooseSelinux(plan::PodDecision& decision, Sandbox& pod);
   absl::Status MakePodFiles(const plan::PodDecision& decision,
                             const Sandbox& pod);
   absl::Status StartKeeper(plan::PodDecision decision, const SandboxPtr& pod,
@@ -224,6 +228,7 @@ class Runtime {
   std::mutex mutex_;  // of the maps
   std::map<std::string, SandboxPtr> pods_;
   std::map<std::string, ContainerPtr> containers_;
+  SelinuxLevels levels_;
   std::mutex leases_;  // from choosing a range to its record
 
   std::mutex exec_mutex_;

@@ -345,7 +345,6 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   RETURN_IF_ERROR(CheckConfig(inputs));
   RETURN_IF_ERROR(SetProcess(inputs, decision));
   RETURN_IF_ERROR(ChooseSeccomp(inputs, decision));
-  RETURN_IF_ERROR(ChooseLabels(inputs, decision));
   RETURN_IF_ERROR(SetLimits(inputs.config.linux().resources(), decision));
   RETURN_IF_ERROR(SetLog(inputs, decision));
   RETURN_IF_ERROR(SetPidMode(inputs, decision.plan));
@@ -367,6 +366,7 @@ absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs) {
   decision.plan.set_stdin_once(inputs.config.stdin_once());
   RETURN_IF_ERROR(SetPaths(inputs, decision.plan));
   RETURN_IF_ERROR(AddMounts(inputs, decision.plan));
+  RETURN_IF_ERROR(ChooseLabels(inputs, decision));
   return decision;
 }
 

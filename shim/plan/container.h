@@ -12,6 +12,7 @@
 #include "runtime/identity/user_lookup.h"
 #include "runtime/image/image_store.h"
 #include "shim/config/config.h"
+#include "shim/plan/selinux.h"
 
 namespace caisson::plan {
 
@@ -39,6 +40,9 @@ struct ContainerInputs {
   // and hosts.
   std::string pod_directory;
   AppArmor apparmor;
+  Selinux selinux;
+  // The SELinux level of the pod; empty without SELinux.
+  std::string selinux_level;
   // Of its CDI devices.
   device::Edits edits;
   // Of each CPU of the machine; masked beside what is always masked.
@@ -62,7 +66,8 @@ struct ContainerDecision {
 // Pure.  InvalidArgument names the field and its value.
 absl::StatusOr<ContainerDecision> PlanContainer(const ContainerInputs& inputs);
 
-// labels.cc: the AppArmor profile; FailedPrecondition for a label that this
+// labels.cc: the AppArmor profile and the SELinux contexts, which the policy
+// may not have; after the mounts.  FailedPrecondition for a label that this
 // machine can't give.
 absl::Status ChooseLabels(const ContainerInputs& inputs,
                           ContainerDecision& decision);

@@ -1,3 +1,6 @@
+#include <set>
+#include <string>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -11,6 +14,12 @@ namespace caisson::plan {
 namespace {
 
 namespace cri = ::runtime::v1;
+
+// Relabelled, no program of the host's could use them.
+constexpr const char* kNeverRelabelled[] = {
+    "/",     "/bin",   "/boot", "/dev",  "/etc",  "/home",
+    "/lib",  "/lib64", "/opt",  "/proc", "/root", "/run",
+    "/sbin", "/srv",   "/sys",  "/tmp",  "/usr",  "/var"};
 
 constexpr char kDefaultProfile[] = "caisson-default";
 constexpr char kField[] = "config.linux.security_context.apparmor";
@@ -69,21 +78,62 @@ absl::Status ReadOldForm(const ContainerInputs& inputs,
   return UseLoaded(inputs, kOldField, std::string(profile), process);
 }
 
+// Files of the pod alone, and what the kubelet says is the pod's.
+absl::Status RelabelVolumes(const ContainerInputs& inputs,
+                            const std::string& context,
+                            keeper::v1::ContainerPlan& plan) {
+  std::set<std::string> targets;
+  for (const cri::Mount& mount : inputs.config.mounts()) {
+    if (!mount.selinux_relabel() || mount.host_path().empty()) {
+      continue;
+    }
+    const std::string source = CleanPath(mount.host_path());
+    for (const char* shared : kNeverRelabelled) {
+      if (source == shared) {
+        return Refuse("config.mounts.selinux_relabel", source,
+                      "is a directory of the host's own");
+      }
+    }
+    targets.insert(CleanPath(mount.container_path()));
+  }
+  for (keeper::v1::Mount& mount : *plan.mutable_mounts()) {
+    const bool own = mount.kind() == keeper::v1::Mount::BIND &&
+                     absl::StartsWith(mount.source(), inputs.pod_directory);
+    if (own || mount.kind() == keeper::v1::Mount::TMPFS ||
+        targets.contains(mount.target())) {
+      mount.set_file_context(context);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetContexts(const ContainerInputs& inputs,
+                         keeper::v1::ContainerPlan& plan) {
+  const cri::LinuxContainerSecurityContext& security =
+      inputs.config.linux().security_context();
+  // A container that says nothing has the pod's.
+  const bool own = security.selinux_options().ByteSizeLong() > 0;
+  ASSIGN_OR_RETURN(
+      const SelinuxContexts contexts,
+      ChooseContexts(
+          inputs.selinux,
+          own ? security.selinux_options()
+              : inputs.pod_config.linux().security_context().selinux_options(),
+          inputs.selinux_level, security.privileged(),
+          "config.linux.security_context.selinux_options"));
+  plan.mutable_process()->set_selinux_context(contexts.process);
+  plan.set_file_context(contexts.file);
+  return contexts.file.empty() ? absl::OkStatus()
+                               : RelabelVolumes(inputs, contexts.file, plan);
+}
+
 }  // namespace
 
 absl::Status ChooseLabels(const ContainerInputs& inputs,
                           ContainerDecision& decision) {
   const cri::LinuxContainerSecurityContext& security =
       inputs.config.linux().security_context();
-  const cri::SELinuxOption& selinux = security.selinux_options();
-  if (!absl::StrCat(selinux.user(), selinux.role(), selinux.type(),
-                    selinux.level())
-           .empty()) {
-    return Missing("config.linux.security_context.selinux_options",
-                   absl::StrCat(selinux.user(), ":", selinux.role(), ":",
-                                selinux.type(), ":", selinux.level()),
-                   "is asked for, and SELinux is not supported");
-  }
+  RETURN_IF_ERROR(SetContexts(inputs, decision.plan));
   if (security.privileged()) {
     return absl::OkStatus();
   }

@@ -216,20 +216,6 @@ absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
   return absl::OkStatus();
 }
 
-// What is asked for is never silently left out.
-absl::Status RefuseSeLinux(const cri::LinuxSandboxSecurityContext& security) {
-  const cri::SELinuxOption& label = security.selinux_options();
-  if (label.ByteSizeLong() == 0) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(
-      Refuse("config.linux.security_context.selinux_options",
-             absl::StrCat(label.user(), ":", label.role(), ":", label.type(),
-                          ":", label.level()),
-             "is asked for, and SELinux is not supported")
-          .message());
-}
-
 constexpr char kCgroupParent[] = "config.linux.cgroup_parent";
 
 absl::Status PlanSlice(const std::string& parent, const config::Config& config,
@@ -336,7 +322,8 @@ absl::Status WriteResolvConf(const cri::DNSConfig& dns, PodDecision& decision) {
 }  // namespace
 
 absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
-                                    const config::Config& config) {
+                                    const config::Config& config,
+                                    const Selinux& selinux) {
   const cri::PodSandboxConfig& pod = request.config();
   PodDecision decision;
   RETURN_IF_ERROR(CheckMetadata(pod));
@@ -345,7 +332,12 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
       ChooseUsers(pod.linux().security_context(), config, decision));
   RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));
   RETURN_IF_ERROR(ChooseNamespaces(pod, decision));
-  RETURN_IF_ERROR(RefuseSeLinux(pod.linux().security_context()));
+  // Only checked: the level is not chosen yet.
+  RETURN_IF_ERROR(
+      ChooseContexts(selinux, pod.linux().security_context().selinux_options(),
+                     "s0", false,
+                     "config.linux.security_context.selinux_options")
+          .status());
   RETURN_IF_ERROR(AddSysctls(pod.linux(), decision));
   RETURN_IF_ERROR(
       PlanCgroupParent(pod.linux().cgroup_parent(), config, decision));

@@ -9,6 +9,7 @@
 #include "runtime/identity/id_map.h"
 #include "runtime/network/cni.h"
 #include "shim/config/config.h"
+#include "shim/plan/selinux.h"
 
 namespace caisson::plan {
 
@@ -34,7 +35,7 @@ struct PodDecision {
   std::vector<network::PortMapping> ports;
   // Text of /etc/resolv.conf; empty: the host's.
   std::string resolv_conf;
-  // Without id, maps, directory and fds.
+  // Without id, maps, directory, SELinux context and fds.
   keeper::v1::PodPlan plan;
 };
 
@@ -42,6 +43,6 @@ struct PodDecision {
 // handler.
 absl::StatusOr<PodDecision> PlanPod(
     const runtime::v1::RunPodSandboxRequest& request,
-    const config::Config& config);
+    const config::Config& config, const Selinux& selinux);
 
 }  // namespace caisson::plan

@@ -6,6 +6,8 @@
 #
 # Software emulation of two processors, cgroup v2, systemd, no network.  The
 # disks are not changed.  CAISSON_VM_TIMEOUT: seconds (default 1800).
+# CAISSON_VM_APPEND: more words for the kernel's command line; with
+# "security=selinux" its policy is loaded, permissive.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -55,7 +57,7 @@ timeout --foreground "${CAISSON_VM_TIMEOUT:-1800}" qemu-system-x86_64 \
   -accel tcg,thread=multi -smp 2 -m 6144 \
   -cpu "${CAISSON_VM_CPU:-max,cx16=off}" -nographic -no-reboot \
   -nic none -kernel "$vm/$kernel.kernel" -initrd "$vm/$kernel.initrd" \
-  -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0" \
+  -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0 ${CAISSON_VM_APPEND:-}" \
   -drive "file=$vm/root.ext4,if=virtio,format=raw,snapshot=on" \
   -drive "file=$work/work.ext4,if=virtio,format=raw,snapshot=on" \
   </dev/null | stdbuf -oL tr -d '\r' | tee "$work/out"

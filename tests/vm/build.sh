@@ -25,6 +25,7 @@ packages=(
   docker-registry e2fsprogs strace libgrpc++1.51 libprotobuf32 libprotobuf-lite32 libsqlite3-0
   libseccomp2 libcurl4 libarchive13 libisal2 libzstd1 libspdlog1.10
   libnettle8 libgtest-dev libfmt9 libcap2 libyaml-0-2 ca-certificates xz-utils gzip apparmor sudo
+  selinux-policy-default selinux-utils policycoreutils
 )
 
 mkdir -p "$out"
@@ -116,6 +117,11 @@ make_root() {
     serial-getty@ttyS0.service systemd-timesyncd.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
   done
+  # Of a machine that is booted with it (boot.sh).
+  cp tests/vm/containers.cil "$root/"
+  chroot "$root" semodule -n -i /containers.cil
+  rm "$root/containers.cil"
+  printf 'SELINUX=permissive\nSELINUXTYPE=default\n' >"$root/etc/selinux/config"
   echo caisson-vm >"$root/etc/hostname"
   echo "127.0.0.1 localhost caisson-vm" >"$root/etc/hosts"
   : >"$root/etc/fstab"
@@ -126,7 +132,7 @@ make_root() {
   mv "$out/root.ext4.new" "$out/root.ext4"
 }
 
-key=$(cat "$0" tests/vm/run.service | sha256sum | cut -d' ' -f1)
+key=$(cat "$0" tests/vm/run.service tests/vm/containers.cil | sha256sum | cut -d' ' -f1)
 [[ ! -f $out/key || $(<"$out/key") != "$key" ]] || exit 0
 rm -f "$out/key"
 for kernel in "${kernels[@]}"; do

@@ -46,7 +46,7 @@ const std::map<std::string, std::string>& Table() {
       {"pod.security_context.seccomp_profile_path",
        "FieldsTest.ThePodHasNoProcessOfItsOwn"},
       {"pod.security_context.selinux_options",
-       "FieldsTest.SeLinuxOptionsAreNeverLeftOutSilently"},
+       "SelinuxFieldsTest.APodsOptionsAreItsContainers"},
       {"pod.security_context.supplemental_groups",
        "FieldsTest.ExtraIdsOfThePodAreMapped"},
       {"pod.security_context.supplemental_groups_policy",
@@ -112,7 +112,7 @@ const std::map<std::string, std::string>& Table() {
       {"container.security_context.seccomp_profile_path",
        "FieldsTest.TheOldFormsOfProfilesAreHeard"},
       {"container.security_context.selinux_options",
-       "FieldsTest.SeLinuxOptionsAreNeverLeftOutSilently"},
+       "SelinuxFieldsTest.AContainersOptionsWin"},
       {"container.security_context.supplemental_groups",
        "FieldsTest.SupplementalGroupsAreMergedOrStrict"},
       {"container.security_context.supplemental_groups_policy",
@@ -131,7 +131,7 @@ const std::map<std::string, std::string>& Table() {
        "MountFieldsTest.PathsReadOnlyAndRecursive"},
       // A label of the files: nothing without SELinux, which is not supported.
       {"mount.selinux_relabel",
-       "FieldsTest.SeLinuxOptionsAreNeverLeftOutSilently"},
+       "SelinuxFieldsTest.VolumesAreRelabelledWhenAsked"},
       {"mount.uidMappings", "MountFieldsTest.MapsAreThePods"},
 
       {"device.container_path", "MountFieldsTest.DevicesHaveTheirPermissions"},

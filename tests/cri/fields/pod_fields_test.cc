@@ -214,16 +214,5 @@ TEST_F(FieldsTest, ResourcesAndOverheadLimitThePod) {
   EXPECT_EQ(limit, 80 << 20);
 }
 
-TEST_F(FieldsTest, SeLinuxOptionsAreNeverLeftOutSilently) {
-  const grpc::Status status = TryCreate(Pod(), [](auto& it) {
-    it.mutable_linux()
-        ->mutable_security_context()
-        ->mutable_selinux_options()
-        ->set_level("s0:c1,c2");
-  });
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_THAT(status.error_message(), HasSubstr("selinux_options"));
-}
-
 }  // namespace
 }  // namespace caisson::cri_test

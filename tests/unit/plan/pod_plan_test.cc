@@ -25,7 +25,8 @@ cri::NamespaceOption& Namespaces(RunPodSandboxRequest& request) {
 }
 
 PodDecision Plan(const RunPodSandboxRequest& request) {
-  absl::StatusOr<PodDecision> decision = PlanPod(request, config::Config());
+  absl::StatusOr<PodDecision> decision =
+      PlanPod(request, config::Config(), Selinux());
   EXPECT_TRUE(decision.ok()) << decision.status();
   return decision.ok() ? *std::move(decision) : PodDecision();
 }
@@ -127,7 +128,7 @@ TEST(PodPlanTest, EmptyNamespaceAndUidAreFine) {
   request.mutable_config()->mutable_metadata()->clear_namespace_();
   request.mutable_config()->mutable_metadata()->clear_uid();
   request.mutable_config()->clear_log_directory();
-  EXPECT_TRUE(PlanPod(request, config::Config()).ok());
+  EXPECT_TRUE(PlanPod(request, config::Config(), Selinux()).ok());
 }
 
 TEST(PodPlanTest, SysctlsOfNamespacesArePlannedWithDots) {

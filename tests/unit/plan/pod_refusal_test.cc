@@ -332,9 +332,10 @@ class PodRefusalTest : public testing::TestWithParam<Refusal> {};
 
 TEST_P(PodRefusalTest, NamesFieldAndValue) {
   RunPodSandboxRequest request = GoodPod();
-  ASSERT_TRUE(PlanPod(request, config::Config()).ok());
+  ASSERT_TRUE(PlanPod(request, config::Config(), Selinux()).ok());
   GetParam().change(request);
-  const absl::Status status = PlanPod(request, config::Config()).status();
+  const absl::Status status =
+      PlanPod(request, config::Config(), Selinux()).status();
   EXPECT_EQ(status.code(), GetParam().code) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
   EXPECT_LT(status.message().size(), 1024u);
