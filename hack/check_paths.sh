@@ -82,6 +82,11 @@ exit "$bad"
 # runtime/rootfs/devices.cc | mknodat(dev, name.data() | one component in a tmpfs just made
 # runtime/rootfs/devices.cc | opendir(directory.c_str()) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | lstat(path.c_str(), &facts) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | stat(path, &facts) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | mknodat(directory, name | one component, by fd, in what nobody else can change yet
+# runtime/rootfs/devices.cc | unlinkat(directory, name | one component, by fd, in what nobody else can change yet
+# runtime/rootfs/devices.cc | fchownat(directory, name | one component, by fd, no link is followed
+# runtime/rootfs/devices.cc | fchmodat(directory, name | one component, by fd, just made
 # runtime/rootfs/overlay.cc | chdir(plan.home.c_str()) | a directory of the stage
 # runtime/keeper/namespace_holder.cc | open(path.c_str(), O_WRONLY | maps, by the keeper in its own mounts
 # runtime/keeper/namespace_holder.cc | open("/proc/sys", O_PATH | sysctls are opened beneath it, in the keeper's mounts
@@ -102,9 +107,6 @@ exit "$bad"
 # runtime/keeper/init_namespaces.cc | open(kPath, O_WRONLY | /proc/self/oom_score_adj, before any namespace
 # runtime/keeper/init_namespaces.cc | open("/", O_PATH | takes the container's root by fd
 # runtime/keeper/init_devices.cc | mkdir(place.c_str(), 0700) | a directory of the stage
-# runtime/keeper/init_devices.cc | mknodat(nodes, name.c_str() | one component in a tmpfs just made
-# runtime/keeper/init_devices.cc | fchownat(nodes, name.c_str() | one component in a tmpfs just made
-# runtime/keeper/init_devices.cc | fchmodat(nodes, name.c_str() | one component in a tmpfs just made
 # runtime/keeper/init_mounts.cc | ::mount(nullptr, "/" | propagation of the container's own mounts
 # runtime/keeper/init_mounts.cc | chdir("/") | the root we stand in
 # runtime/keeper/init_mounts.cc | open(".", O_PATH | the root we stand on

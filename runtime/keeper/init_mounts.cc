@@ -290,6 +290,7 @@ absl::Status MountRoot(ChildContext& context) {
   }
   RETURN_IF_ERROR(AttachAt(context.home.get(), kStageHome));
   overlay.home = kStageHome;
+  overlay.has_nodes = context.has_nodes();
   ASSIGN_OR_RETURN(context.root, rootfs::MountOverlay(overlay));
   RETURN_IF_ERROR(AttachAt(context.root.get(), absl::StrCat("/", kStageRoot)));
   for (const char* name : {"proc", "sys"}) {

@@ -16,10 +16,12 @@ struct OverlayPlan {
   std::vector<std::string> layers;
   // Directory with "upper" and "work", below the working directory.
   std::string home;
+  // Not nodev.
+  bool has_nodes = false;
 };
 
 // The container's root, detached: an overlay of the layers and the upper
-// directory, nodev.  Changes the working directory to `home`.  `volatile`:
+// directory.  Changes the working directory to `home`.  `volatile`:
 // unmounting does not sync the filesystem of the upper, which is thrown away
 // after a crash.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);
