@@ -66,7 +66,8 @@ exit "$bad"
 # runtime/kernel/path.cc | mkdirat(directory, name.c_str() | one component, by fd
 # runtime/kernel/path.cc | fchownat(directory, name.c_str() | one component, by fd, no link is followed
 # runtime/kernel/path.cc | openat(directory, name.c_str() | one component, by fd, no link is followed
-# runtime/kernel/path.cc | openat(parent.get(), name.c_str() | one component, by fd, new and no link
+# runtime/kernel/path.cc | openat(parent, name.c_str() | one component, by fd, new and no link
+# runtime/kernel/path.cc | readlinkat(directory, name.c_str() | one component, by fd; what it says is looked up in the root
 # runtime/kernel/apparmor.cc | std::ifstream file(kEnabled) | sysfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
