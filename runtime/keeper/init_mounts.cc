@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
@@ -110,6 +112,16 @@ absl::Status MountProc(ChildContext& context) {
   ASSIGN_OR_RETURN(context.proc, MountAt(context.root.get(), "proc",
                                          std::move(proc), kHardened));
   return absl::OkStatus();
+}
+
+// What is mounted below such a volume comes up on the host, whose terminals
+// would be out of reach.  What is below is the host's own then.
+bool HostSharesDev(const v1::ContainerPlan& plan) {
+  return std::any_of(plan.mounts().begin(), plan.mounts().end(),
+                     [](const v1::Mount& mount) {
+                       return mount.target() == "/dev" &&
+                              mount.propagation() == v1::Mount::BIDIRECTIONAL;
+                     });
 }
 
 absl::Status MountTerminals(int dev) {
@@ -344,6 +356,9 @@ absl::Status MountKernelFilesystems(ChildContext& context) {
   RETURN_IF_ERROR(MountProc(context));
   RETURN_IF_ERROR(MountSysfs(context));
   RETURN_IF_ERROR(PutBackVolumes(context, lifted));
+  if (HostSharesDev(*context.plan)) {
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(UniqueFd dev, kernel::OpenInRoot(context.root.get(), "/dev",
                                                     O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR(MountTerminals(dev.get()));

@@ -4,13 +4,16 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/mount_table.h"
 #include "runtime/kernel/path.h"
 #include "runtime/mount/tree.h"
 
@@ -41,9 +44,29 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
   return found;
 }
 
+// What is mounted in a volume must come up on the host when it is asked for:
+// who mounts there waits for nothing else.
+absl::Status CheckShared(const Mount& mount, int found) {
+  if (mount.propagation() != Mount::BIDIRECTIONAL) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const uint64_t id, kernel::MountIdOf(found));
+  ASSIGN_OR_RETURN(const std::vector<kernel::MountEntry> table,
+                   kernel::ReadMountTable());
+  const bool shared = std::any_of(table.begin(), table.end(),
+                                  [&](const kernel::MountEntry& entry) {
+                                    return entry.id == id && entry.shared;
+                                  });
+  return shared ? absl::OkStatus()
+                : absl::FailedPreconditionError(absl::StrCat(
+                      "share ", mount.source(),
+                      " with the host: its mount there is not shared"));
+}
+
 absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
                                 int user_namespace, absl::string_view advice) {
   ASSIGN_OR_RETURN(const UniqueFd found, OpenSource(mount, path));
+  RETURN_IF_ERROR(CheckShared(mount, found.get()));
   Source source;
   ASSIGN_OR_RETURN(source.tree,
                    kernel::CloneTreeAt(found.get(), mount.recursive()));
