@@ -74,6 +74,8 @@ exit "$bad"
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
 # runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
+# runtime/mount/source.cc | fd.reset(open(path.c_str() | the same, once made
+# runtime/mount/source.cc | mkdir(path.substr(0, slash) | a volume's source, among the host's mounts
 # runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
 # runtime/rootfs/adopt.cc | openat(directory, name | one component, by fd, no link is followed
 # runtime/rootfs/adopt.cc | fchownat(file->get(), "" | of a file by fd

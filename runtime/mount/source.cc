@@ -22,6 +22,18 @@ namespace {
 
 using keeper::v1::Mount;
 
+// As a hostPath without a type wants it: nobody looked whether it is there.
+absl::Status MakeSource(const std::string& path) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) {
+      return ErrnoError("create directory", path.substr(0, slash));
+    }
+    if (slash == std::string::npos) {
+      return absl::OkStatus();
+    }
+  }
+}
+
 // Opened once: whatever its path leads to later is another's.  What a
 // container can write to is looked up without its links: it could exchange a
 // directory for one that leads out of its volume (CVE-2021-25741).
@@ -30,6 +42,10 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
   const std::string& above = mount.plain_below();
   UniqueFd fd(
       open(above.empty() ? path.c_str() : above.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.ok() && errno == ENOENT && above.empty() && mount.make_source()) {
+    RETURN_IF_ERROR(MakeSource(path));
+    fd.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
+  }
   if (!fd.ok()) {
     return ErrnoError("open", above.empty() ? path : above);
   }

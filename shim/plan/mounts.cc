@@ -186,6 +186,7 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   mount.set_target(CleanPath(from.container_path()));
   RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
   mount.set_recursive(true);
+  mount.set_make_source(true);
   // No device of the host is reached through a volume of a pod that is not
   // the host's root.
   mount.set_nodev(inputs.own_users);
