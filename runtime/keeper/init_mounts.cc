@@ -218,10 +218,25 @@ absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
   return kernel::AttachMount(part.get(), point.get());
 }
 
+// What the image has there may be anything.
+absl::Status MakeRootDirectory(const ChildContext& context,
+                               const std::string& path) {
+  const int root = context.root.get();
+  const absl::Status found =
+      kernel::OpenInRoot(root, path, O_PATH | O_NOFOLLOW).status();
+  return absl::IsNotFound(found)
+             ? kernel::MakeDirectoryInRoot(root, path, context.pod.root)
+                   .status()
+             : absl::OkStatus();
+}
+
 absl::Status MountVolume(ChildContext& context, int index) {
   const std::string& path = context.plan->mounts(index).target();
   if (context.plan->mounts(index).kind() == v1::Mount::ROOT_PART) {
     return Annotate(MountRootPart(context, context.plan->mounts(index)), path);
+  }
+  if (context.plan->mounts(index).kind() == v1::Mount::ROOT_DIRECTORY) {
+    return Annotate(MakeRootDirectory(context, path), path);
   }
   const absl::StatusOr<mount::Source> source = VolumeSource(context, index);
   RETURN_IF_ERROR(Annotate(source.status(), path));
@@ -267,7 +282,8 @@ absl::Status TakeSources(ChildContext& context) {
       context.sources.push_back(std::move(context.shared_memory));
       continue;
     }
-    if (mount.kind() == v1::Mount::ROOT_PART) {
+    if (mount.kind() == v1::Mount::ROOT_PART ||
+        mount.kind() == v1::Mount::ROOT_DIRECTORY) {
       context.sources.emplace_back();
       continue;
     }

@@ -292,12 +292,17 @@ size_t Depth(const Mount& mount) {
       std::count(mount.target().begin(), mount.target().end(), '/'));
 }
 
+bool IsOfRoot(const Mount& mount) {
+  return mount.kind() == Mount::ROOT_PART ||
+         mount.kind() == Mount::ROOT_DIRECTORY;
+}
+
 // Parents first, or they would hide what lies below them.  Parts of the root
 // before all others: while paths of the image are resolved nothing of the
 // host's is in reach.
 bool StandsBefore(const Mount& a, const Mount& b) {
-  const bool a_of_host = a.kind() != Mount::ROOT_PART;
-  const bool b_of_host = b.kind() != Mount::ROOT_PART;
+  const bool a_of_host = !IsOfRoot(a);
+  const bool b_of_host = !IsOfRoot(b);
   return a_of_host == b_of_host ? Depth(a) < Depth(b) : b_of_host;
 }
 
