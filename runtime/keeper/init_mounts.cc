@@ -345,6 +345,13 @@ absl::Status SealRoot(ChildContext& context) {
   if (!context.plan->read_only_root()) {
     return absl::OkStatus();
   }
+  // The last moment at which one that the image lacks can be made.  What
+  // can't, as on a volume that is read-only, is said when it is entered.
+  [[maybe_unused]] const absl::Status made =
+      kernel::MakeDirectoryInRoot(context.root.get(),
+                                  context.process.working_directory(),
+                                  context.pod.root)
+          .status();
   kernel::MountAttributes attributes;
   attributes.set = MOUNT_ATTR_RDONLY;
   return kernel::SetMountAttributes(context.root.get(), attributes);
