@@ -66,7 +66,8 @@ exit "$bad"
 # runtime/kernel/path.cc | mkdirat(directory, name.c_str() | one component, by fd
 # runtime/kernel/path.cc | fchownat(directory, name.c_str() | one component, by fd, no link is followed
 # runtime/kernel/path.cc | openat(directory, name.c_str() | one component, by fd, no link is followed
-# runtime/kernel/path.cc | openat(parent.get(), name.c_str() | one component, by fd, new and no link
+# runtime/kernel/path.cc | openat(parent, name.c_str() | one component, by fd, new and no link
+# runtime/kernel/path.cc | readlinkat(directory, name.c_str() | one component, by fd; what it says is looked up in the root
 # runtime/kernel/apparmor.cc | std::ifstream file(kEnabled) | sysfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
@@ -76,6 +77,8 @@ exit "$bad"
 # runtime/kernel/selinux.cc | openat(file.get(), "." | the directory that the fd is
 # runtime/kernel/selinux.cc | openat(root, "." | the directory that the fd is
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
+# runtime/mount/source.cc | fd.reset(open(path.c_str() | the same, once made
+# runtime/mount/source.cc | mkdir(path.substr(0, slash) | a volume's source, among the host's mounts
 # runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
 # runtime/rootfs/adopt.cc | openat(directory, name | one component, by fd, no link is followed
 # runtime/rootfs/adopt.cc | fchownat(file->get(), "" | of a file by fd
@@ -85,6 +88,11 @@ exit "$bad"
 # runtime/rootfs/devices.cc | mknodat(dev, name.data() | one component in a tmpfs just made
 # runtime/rootfs/devices.cc | opendir(directory.c_str()) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | lstat(path.c_str(), &facts) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | stat(path, &facts) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | mknodat(directory, name | one component, by fd, in what nobody else can change yet
+# runtime/rootfs/devices.cc | unlinkat(directory, name | one component, by fd, in what nobody else can change yet
+# runtime/rootfs/devices.cc | fchownat(directory, name | one component, by fd, no link is followed
+# runtime/rootfs/devices.cc | fchmodat(directory, name | one component, by fd, just made
 # runtime/rootfs/overlay.cc | chdir(plan.home.c_str()) | a directory of the stage
 # runtime/keeper/namespace_holder.cc | open(path.c_str(), O_WRONLY | maps, by the keeper in its own mounts
 # runtime/keeper/namespace_holder.cc | open("/proc/sys", O_PATH | sysctls are opened beneath it, in the keeper's mounts
@@ -105,9 +113,6 @@ exit "$bad"
 # runtime/keeper/init_namespaces.cc | open(kPath, O_WRONLY | /proc/self/oom_score_adj, before any namespace
 # runtime/keeper/init_namespaces.cc | open("/", O_PATH | takes the container's root by fd
 # runtime/keeper/init_devices.cc | mkdir(place.c_str(), 0700) | a directory of the stage
-# runtime/keeper/init_devices.cc | mknodat(nodes, name.c_str() | one component in a tmpfs just made
-# runtime/keeper/init_devices.cc | fchownat(nodes, name.c_str() | one component in a tmpfs just made
-# runtime/keeper/init_devices.cc | fchmodat(nodes, name.c_str() | one component in a tmpfs just made
 # runtime/keeper/init_mounts.cc | ::mount(nullptr, "/" | propagation of the container's own mounts
 # runtime/keeper/init_mounts.cc | chdir("/") | the root we stand in
 # runtime/keeper/init_mounts.cc | open(".", O_PATH | the root we stand on

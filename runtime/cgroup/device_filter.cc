@@ -115,6 +115,9 @@ const std::vector<DeviceRule>& StandardDeviceRules() {
       Whole(5, 0),               // tty
       Whole(5, 2),               // ptmx
       Whole(136, std::nullopt),  // pts
+      // tun: a VPN's volume names it, nobody can name a device to the kubelet.
+      // What can be done with it takes CAP_NET_ADMIN in the pod's network.
+      Whole(10, 200),
       {false, std::nullopt, std::nullopt, false, false, true},
       {true, std::nullopt, std::nullopt, false, false, true},
   };

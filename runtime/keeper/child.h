@@ -78,6 +78,10 @@ struct ChildContext {
   v1::ReadBack read_back;
   StepTimes times;
   std::string failed;
+
+  // Whether device nodes in its root and its /dev can be used: who has all
+  // devices gains nothing by them.
+  bool has_nodes() const { return plan->host_devices(); }
 };
 
 // Runs the table of a container's init, awaits its start and becomes the

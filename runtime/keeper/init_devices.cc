@@ -35,21 +35,23 @@ absl::StatusOr<UniqueFd> MountNodes() {
   return nodes;
 }
 
-// A bind of a node like the host's, but for its owner.
-absl::StatusOr<UniqueFd> MakeNode(const ChildContext& context,
-                                  const v1::Device& device, int nodes,
-                                  const std::string& name) {
-  const Pod& pod = context.pod;
-  const uid_t owner =
+// What a device of the request is inside: like the host's, but for its owner.
+rootfs::DeviceNode NodeOf(const Pod& pod, const v1::Device& device) {
+  rootfs::DeviceNode node;
+  node.mode = device.mode();
+  node.number = device.number();
+  node.owner.uid =
       device.uid() != 0 ? HostId(pod.uids, device.uid()) : device.host_uid();
-  const gid_t group =
+  node.owner.gid =
       device.gid() != 0 ? HostId(pod.gids, device.gid()) : device.host_gid();
-  if (mknodat(nodes, name.c_str(), device.mode(), device.number()) != 0 ||
-      fchownat(nodes, name.c_str(), owner, group, AT_SYMLINK_NOFOLLOW) != 0 ||
-      // The umask has no say in it.
-      fchmodat(nodes, name.c_str(), device.mode() & 0777, 0) != 0) {
-    return ErrnoError("make device", device.host_path());
-  }
+  return node;
+}
+
+// A bind of a node of the stage's.
+absl::StatusOr<UniqueFd> BindNode(const rootfs::DeviceSource& device, int nodes,
+                                  const std::string& name) {
+  RETURN_IF_ERROR(Annotate(rootfs::MakeNode(nodes, name.c_str(), *device.node),
+                           device.container_path));
   ASSIGN_OR_RETURN(UniqueFd bind,
                    kernel::CloneTree(nodes, name.c_str(), false));
   kernel::MountAttributes attributes;
@@ -58,39 +60,57 @@ absl::StatusOr<UniqueFd> MakeNode(const ChildContext& context,
   return bind;
 }
 
-}  // namespace
-
-absl::Status TakeDevices(ChildContext& context) {
-  const v1::ContainerPlan& plan = *context.plan;
-  ASSIGN_OR_RETURN(context.devices, plan.host_devices()
-                                        ? rootfs::TakeHostDevices()
-                                        : rootfs::TakeStandardDevices());
-  for (const v1::Device& device : plan.devices()) {
-    if (device.own_node()) {
-      continue;
-    }
-    ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(device.host_path()));
-    context.devices.push_back({std::move(tree), device.container_path()});
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CreateDevices(ChildContext& context) {
+// All that are to be made, where they can be used: the container's own /dev and
+// root are nodev.
+absl::Status MakeNodes(ChildContext& context) {
   UniqueFd nodes;
-  for (const v1::Device& device : context.plan->devices()) {
-    if (!device.own_node()) {
+  int number = 0;
+  for (rootfs::DeviceSource& device : context.devices) {
+    if (device.tree.ok()) {
       continue;
     }
     if (!nodes.ok()) {
       ASSIGN_OR_RETURN(nodes, MountNodes());
     }
-    ASSIGN_OR_RETURN(UniqueFd tree,
-                     MakeNode(context, device, nodes.get(),
-                              absl::StrCat(context.devices.size())));
-    context.devices.push_back({std::move(tree), device.container_path()});
+    ASSIGN_OR_RETURN(device.tree,
+                     BindNode(device, nodes.get(), absl::StrCat(number++)));
   }
-  return rootfs::PopulateDev(context.root.get(), context.devices,
-                             context.pod.root, context.plan->file_context());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status TakeDevices(ChildContext& context) {
+  const v1::ContainerPlan& plan = *context.plan;
+  const bool own = !context.pod.user.ok();
+  if (plan.host_devices()) {
+    context.devices = rootfs::ListHostDevices();
+  } else {
+    ASSIGN_OR_RETURN(context.devices,
+                     rootfs::TakeStandardDevices(own ? rootfs::Nodes::kOwn
+                                                     : rootfs::Nodes::kOfHost));
+  }
+  for (const v1::Device& device : plan.devices()) {
+    if (own || device.own_node()) {
+      context.devices.push_back(
+          {UniqueFd(), device.container_path(), NodeOf(context.pod, device)});
+      continue;
+    }
+    ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(device.host_path()));
+    context.devices.push_back(
+        {std::move(tree), device.container_path(), std::nullopt});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CreateDevices(ChildContext& context) {
+  const rootfs::DevPlan dev{context.devices, context.pod.root,
+                            context.has_nodes(),
+                            context.plan->file_context()};
+  if (!dev.has_nodes) {
+    RETURN_IF_ERROR(MakeNodes(context));
+  }
+  return rootfs::PopulateDev(context.root.get(), dev);
 }
 
 }  // namespace caisson::keeper::steps

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
@@ -112,6 +114,16 @@ absl::Status MountProc(ChildContext& context) {
   return absl::OkStatus();
 }
 
+// What is mounted below such a volume comes up on the host, whose terminals
+// would be out of reach.  What is below is the host's own then.
+bool HostSharesDev(const v1::ContainerPlan& plan) {
+  return std::any_of(plan.mounts().begin(), plan.mounts().end(),
+                     [](const v1::Mount& mount) {
+                       return mount.target() == "/dev" &&
+                              mount.propagation() == v1::Mount::BIDIRECTIONAL;
+                     });
+}
+
 absl::Status MountTerminals(int dev, const std::string& context) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem devpts,
                    kernel::NewFilesystem::Open("devpts"));
@@ -215,10 +227,25 @@ absl::Status MountRootPart(ChildContext& context, const v1::Mount& mount) {
   return kernel::AttachMount(part.get(), point.get());
 }
 
+// What the image has there may be anything.
+absl::Status MakeRootDirectory(const ChildContext& context,
+                               const std::string& path) {
+  const int root = context.root.get();
+  const absl::Status found =
+      kernel::OpenInRoot(root, path, O_PATH | O_NOFOLLOW).status();
+  return absl::IsNotFound(found)
+             ? kernel::MakeDirectoryInRoot(root, path, context.pod.root)
+                   .status()
+             : absl::OkStatus();
+}
+
 absl::Status MountVolume(ChildContext& context, int index) {
   const std::string& path = context.plan->mounts(index).target();
   if (context.plan->mounts(index).kind() == v1::Mount::ROOT_PART) {
     return Annotate(MountRootPart(context, context.plan->mounts(index)), path);
+  }
+  if (context.plan->mounts(index).kind() == v1::Mount::ROOT_DIRECTORY) {
+    return Annotate(MakeRootDirectory(context, path), path);
   }
   const absl::StatusOr<mount::Source> source = VolumeSource(context, index);
   RETURN_IF_ERROR(Annotate(source.status(), path));
@@ -264,7 +291,8 @@ absl::Status TakeSources(ChildContext& context) {
       context.sources.push_back(std::move(context.shared_memory));
       continue;
     }
-    if (mount.kind() == v1::Mount::ROOT_PART) {
+    if (mount.kind() == v1::Mount::ROOT_PART ||
+        mount.kind() == v1::Mount::ROOT_DIRECTORY) {
       context.sources.emplace_back();
       continue;
     }
@@ -300,6 +328,7 @@ absl::Status MountRoot(ChildContext& context) {
   RETURN_IF_ERROR(AttachAt(context.home.get(), kStageHome));
   overlay.home = kStageHome;
   overlay.file_context = context.plan->file_context();
+  overlay.has_nodes = context.has_nodes();
   ASSIGN_OR_RETURN(context.root, rootfs::MountOverlay(overlay));
   RETURN_IF_ERROR(AttachAt(context.root.get(), absl::StrCat("/", kStageRoot)));
   for (const char* name : {"proc", "sys"}) {
@@ -326,6 +355,13 @@ absl::Status SealRoot(ChildContext& context) {
   if (!context.plan->read_only_root()) {
     return absl::OkStatus();
   }
+  // The last moment at which one that the image lacks can be made.  What
+  // can't, as on a volume that is read-only, is said when it is entered.
+  [[maybe_unused]] const absl::Status made =
+      kernel::MakeDirectoryInRoot(context.root.get(),
+                                  context.process.working_directory(),
+                                  context.pod.root)
+          .status();
   kernel::MountAttributes attributes;
   attributes.set = MOUNT_ATTR_RDONLY;
   return kernel::SetMountAttributes(context.root.get(), attributes);
@@ -353,6 +389,9 @@ absl::Status MountKernelFilesystems(ChildContext& context) {
   RETURN_IF_ERROR(MountProc(context));
   RETURN_IF_ERROR(MountSysfs(context));
   RETURN_IF_ERROR(PutBackVolumes(context, lifted));
+  if (HostSharesDev(*context.plan)) {
+    return absl::OkStatus();
+  }
   ASSIGN_OR_RETURN(UniqueFd dev, kernel::OpenInRoot(context.root.get(), "/dev",
                                                     O_PATH | O_DIRECTORY));
   RETURN_IF_ERROR(MountTerminals(dev.get(), context.plan->file_context()));

@@ -1,7 +1,10 @@
 #include "runtime/keeper/init_volumes.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+
+#include <algorithm>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +18,15 @@ namespace {
 bool IsInKernelFilesystem(const std::string& target) {
   return target == "/sys" || absl::StartsWith(target, "/sys/") ||
          absl::StartsWith(target, "/proc/");
+}
+
+// Parents are lifted first, with all that is mounted below them.
+bool ComesAlong(const std::string& target,
+                const std::vector<LiftedVolume>& lifted) {
+  return std::any_of(
+      lifted.begin(), lifted.end(), [&](const LiftedVolume& above) {
+        return absl::StartsWith(target, absl::StrCat(above.target, "/"));
+      });
 }
 
 absl::StatusOr<UniqueFd> OpenTarget(const ChildContext& context,
@@ -51,12 +63,19 @@ absl::StatusOr<FileId> Identify(int fd) {
 absl::StatusOr<std::vector<LiftedVolume>> LiftVolumes(
     const ChildContext& context) {
   std::vector<LiftedVolume> lifted;
+  kernel::MountAttributes apart;
+  apart.propagation = MS_PRIVATE;
+  apart.recursive = true;
   for (const v1::Mount& mount : context.plan->mounts()) {
-    if (!IsInKernelFilesystem(mount.target())) {
+    if (!IsInKernelFilesystem(mount.target()) ||
+        ComesAlong(mount.target(), lifted)) {
       continue;
     }
     ASSIGN_OR_RETURN(const UniqueFd found, OpenTarget(context, mount.target()));
     ASSIGN_OR_RETURN(UniqueFd tree, kernel::CloneTreeAt(found.get(), true));
+    // What comes over it here would come over the host's as well.
+    RETURN_IF_ERROR(Annotate(kernel::SetMountAttributes(found.get(), apart),
+                             mount.target()));
     lifted.push_back({std::move(tree), mount.target()});
   }
   for (const HookMount& mount : context.hook_mounts) {

@@ -54,6 +54,9 @@ bool ParseLine(absl::string_view line, MountEntry& entry) {
   entry.id_mapped =
       std::find(options.begin(), options.end(), "idmapped") != options.end();
   entry.unbindable = std::find(fields.begin() + 6, dash, "unbindable") != dash;
+  entry.shared = std::any_of(
+      fields.begin() + 6, dash,
+      [](absl::string_view tag) { return absl::StartsWith(tag, "shared:"); });
   entry.type = Unescape(dash[1]);
   return true;
 }

@@ -17,6 +17,7 @@ struct MountEntry {
   std::string type;         // of the filesystem, "ext4"
   bool id_mapped = false;
   bool unbindable = false;
+  bool shared = false;
 };
 
 // Lines that are not of that form are left out.

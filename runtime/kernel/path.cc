@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +26,8 @@ namespace {
 // The kernel gives up with EAGAIN when a rename raced with a "..".  That many
 // tries fail in about 0.1 % of calls under attack (catalogue 2.1.2).
 constexpr int kTries = 128;
+// As the kernel has it.
+constexpr int kMaxLinks = 40;
 
 using Components = std::vector<std::string>;
 
@@ -104,6 +109,64 @@ absl::StatusOr<UniqueFd> OpenChildDirectory(int directory,
   return fd;
 }
 
+std::string Join(const Components& parts) {
+  return absl::StrCat("/", absl::StrJoin(parts, "/"));
+}
+
+// Where the link `name` leads that leads to nothing yet: images have such for
+// what a volume brings (/etc/localtime, /var/run).  Empty when it is no link.
+std::string ReadLink(int directory, const std::string& name) {
+  // Links of procfs lead elsewhere than their text says.
+  struct statfs facts = {};
+  if (fstatfs(directory, &facts) != 0 || facts.f_type == PROC_SUPER_MAGIC) {
+    return "";
+  }
+  char text[PATH_MAX];
+  const ssize_t length =
+      readlinkat(directory, name.c_str(), text, sizeof(text));
+  return length <= 0 ? "" : std::string(text, static_cast<size_t>(length));
+}
+
+// The path that a link in the directory `parts` stands for; as all paths here
+// it is looked up in the root, whatever it says.
+std::string Follow(const Components& parts, const std::string& link) {
+  return link.front() == '/' ? link : absl::StrCat(Join(parts), "/", link);
+}
+
+absl::Status TooManyLinks(absl::string_view path) {
+  errno = ELOOP;
+  return ErrnoError("follow links of", path);
+}
+
+absl::StatusOr<UniqueFd> MakeDirectories(UniqueFd parent,
+                                         const Components& names,
+                                         absl::string_view path, Owner owner) {
+  for (const std::string& name : names) {
+    if (name == "..") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("create directory ", path, ": .. in the missing part"));
+    }
+    RETURN_IF_ERROR(MakeDirectory(parent.get(), name, owner));
+    ASSIGN_OR_RETURN(parent, OpenChildDirectory(parent.get(), name));
+  }
+  return parent;
+}
+
+absl::StatusOr<UniqueFd> MakeFile(int parent, const std::string& name,
+                                  absl::string_view path, Owner owner) {
+  UniqueFd file(CreateAs(owner, [&] {
+    return openat(parent, name.c_str(),
+                  O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
+  }));
+  if (!file.ok()) {
+    return ErrnoError("create file", path);
+  }
+  if (fchown(file.get(), owner.uid, owner.gid) != 0) {
+    return ErrnoError("change owner of file", path);
+  }
+  return file;
+}
+
 }  // namespace
 
 absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
@@ -144,61 +207,56 @@ absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
 
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
                                              Owner owner) {
-  absl::StatusOr<UniqueFd> found = OpenInRoot(root, path, O_PATH | O_DIRECTORY);
-  if (found.ok() || !absl::IsNotFound(found.status())) {
-    return found;
-  }
-  // The longest prefix that exists, then one component at a time by fd.
-  Components parts = SplitPath(path);
-  Components missing;
-  while (!parts.empty() && absl::IsNotFound(found.status())) {
-    missing.insert(missing.begin(), parts.back());
-    parts.pop_back();
-    const std::string prefix = absl::StrCat("/", absl::StrJoin(parts, "/"));
-    found = OpenInRoot(root, prefix, O_PATH | O_DIRECTORY);
-  }
-  for (const std::string& name : missing) {
-    if (!found.ok()) {
-      break;
+  std::string wanted(path);
+  for (int links = 0; links <= kMaxLinks; ++links) {
+    absl::StatusOr<UniqueFd> found =
+        OpenInRoot(root, wanted, O_PATH | O_DIRECTORY);
+    if (found.ok() || !absl::IsNotFound(found.status())) {
+      return found;
     }
-    if (name == "..") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("create directory ", path, ": .. in the missing part"));
+    // The longest prefix that exists, then one component at a time by fd.
+    Components there = SplitPath(wanted);
+    Components missing;
+    while (!there.empty() && absl::IsNotFound(found.status())) {
+      missing.insert(missing.begin(), there.back());
+      there.pop_back();
+      found = OpenInRoot(root, Join(there), O_PATH | O_DIRECTORY);
     }
-    RETURN_IF_ERROR(MakeDirectory(found->get(), name, owner));
-    found = OpenChildDirectory(found->get(), name);
+    RETURN_IF_ERROR(found.status());
+    const std::string link = ReadLink(found->get(), missing.front());
+    if (link.empty()) {
+      return MakeDirectories(std::move(found).value(), missing, path, owner);
+    }
+    missing.erase(missing.begin());
+    wanted = absl::StrCat(Follow(there, link), Join(missing));
   }
-  return found;
+  return TooManyLinks(path);
 }
 
 absl::StatusOr<UniqueFd> MakeFileInRoot(int root, absl::string_view path,
                                         Owner owner) {
-  absl::StatusOr<UniqueFd> found = OpenInRoot(root, path, O_PATH);
-  if (found.ok() || !absl::IsNotFound(found.status())) {
-    return found;
+  std::string wanted(path);
+  for (int links = 0; links <= kMaxLinks; ++links) {
+    absl::StatusOr<UniqueFd> found = OpenInRoot(root, wanted, O_PATH);
+    if (found.ok() || !absl::IsNotFound(found.status())) {
+      return found;
+    }
+    Components parts = SplitPath(wanted);
+    if (parts.empty() || parts.back() == "..") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("create file ", path, ": not a file's name"));
+    }
+    const std::string name = parts.back();
+    parts.pop_back();
+    ASSIGN_OR_RETURN(const UniqueFd parent,
+                     MakeDirectoryInRoot(root, Join(parts), owner));
+    const std::string link = ReadLink(parent.get(), name);
+    if (link.empty()) {
+      return MakeFile(parent.get(), name, path, owner);
+    }
+    wanted = Follow(parts, link);
   }
-  Components parts = SplitPath(path);
-  if (parts.empty() || parts.back() == "..") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("create file ", path, ": not a file's name"));
-  }
-  const std::string name = parts.back();
-  parts.pop_back();
-  ASSIGN_OR_RETURN(
-      UniqueFd parent,
-      MakeDirectoryInRoot(root, absl::StrCat("/", absl::StrJoin(parts, "/")),
-                          owner));
-  UniqueFd file(CreateAs(owner, [&] {
-    return openat(parent.get(), name.c_str(),
-                  O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
-  }));
-  if (!file.ok()) {
-    return ErrnoError("create file", path);
-  }
-  if (fchown(file.get(), owner.uid, owner.gid) != 0) {
-    return ErrnoError("change owner of file", path);
-  }
-  return file;
+  return TooManyLinks(path);
 }
 
 absl::StatusOr<UniqueFd> MakeRealDirectory(int directory, const char* name,

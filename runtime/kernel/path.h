@@ -39,12 +39,13 @@ struct Owner {
 };
 
 // Opens the directory `path` (O_PATH), creating the missing part of it with
-// mode 0755.  A ".." in the missing part is InvalidArgument.
+// mode 0755; a link that leads to nothing is followed, and that is made.  A
+// ".." in the missing part is InvalidArgument.
 absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
                                              Owner owner);
 
 // Opens the file `path` (O_PATH) of any type but directory, creating an empty
-// one (mode 0644) and its parents when it is missing.
+// one (mode 0644) and its parents when it is missing, where links lead to.
 absl::StatusOr<UniqueFd> MakeFileInRoot(int root, absl::string_view path,
                                         Owner owner);
 

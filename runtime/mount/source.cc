@@ -4,13 +4,16 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/mount_table.h"
 #include "runtime/kernel/path.h"
 #include "runtime/kernel/selinux.h"
 #include "runtime/mount/tree.h"
@@ -20,6 +23,18 @@ namespace {
 
 using keeper::v1::Mount;
 
+// As a hostPath without a type wants it: nobody looked whether it is there.
+absl::Status MakeSource(const std::string& path) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) {
+      return ErrnoError("create directory", path.substr(0, slash));
+    }
+    if (slash == std::string::npos) {
+      return absl::OkStatus();
+    }
+  }
+}
+
 // Opened once: whatever its path leads to later is another's.  What a
 // container can write to is looked up without its links: it could exchange a
 // directory for one that leads out of its volume (CVE-2021-25741).
@@ -28,6 +43,10 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
   const std::string& above = mount.plain_below();
   UniqueFd fd(
       open(above.empty() ? path.c_str() : above.c_str(), O_PATH | O_CLOEXEC));
+  if (!fd.ok() && errno == ENOENT && above.empty() && mount.make_source()) {
+    RETURN_IF_ERROR(MakeSource(path));
+    fd.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
+  }
   if (!fd.ok()) {
     return ErrnoError("open", above.empty() ? path : above);
   }
@@ -42,9 +61,29 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
   return found;
 }
 
+// What is mounted in a volume must come up on the host when it is asked for:
+// who mounts there waits for nothing else.
+absl::Status CheckShared(const Mount& mount, int found) {
+  if (mount.propagation() != Mount::BIDIRECTIONAL) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const uint64_t id, kernel::MountIdOf(found));
+  ASSIGN_OR_RETURN(const std::vector<kernel::MountEntry> table,
+                   kernel::ReadMountTable());
+  const bool shared = std::any_of(table.begin(), table.end(),
+                                  [&](const kernel::MountEntry& entry) {
+                                    return entry.id == id && entry.shared;
+                                  });
+  return shared ? absl::OkStatus()
+                : absl::FailedPreconditionError(absl::StrCat(
+                      "share ", mount.source(),
+                      " with the host: its mount there is not shared"));
+}
+
 absl::StatusOr<Source> TakeBind(const Mount& mount, const std::string& path,
                                 int user_namespace, absl::string_view advice) {
   ASSIGN_OR_RETURN(const UniqueFd found, OpenSource(mount, path));
+  RETURN_IF_ERROR(CheckShared(mount, found.get()));
   if (!mount.file_context().empty()) {
     RETURN_IF_ERROR(kernel::Relabel(found.get(), mount.file_context()));
   }

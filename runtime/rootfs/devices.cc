@@ -37,16 +37,16 @@ constexpr Link kLinks[] = {
 
 constexpr const char* kDirectories[] = {"pts", "shm", "mqueue"};
 
-absl::StatusOr<UniqueFd> MountTmpfs(kernel::Owner owner,
-                                    const std::string& context) {
+absl::StatusOr<UniqueFd> MountTmpfs(const DevPlan& plan) {
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("mode", "755"));
   RETURN_IF_ERROR(tmpfs.Set("size", "65536k"));
-  RETURN_IF_ERROR(tmpfs.Set("uid", absl::StrCat(owner.uid).c_str()));
-  RETURN_IF_ERROR(tmpfs.Set("gid", absl::StrCat(owner.gid).c_str()));
-  RETURN_IF_ERROR(tmpfs.SetContext(context));
-  return tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  RETURN_IF_ERROR(tmpfs.Set("uid", absl::StrCat(plan.owner.uid).c_str()));
+  RETURN_IF_ERROR(tmpfs.Set("gid", absl::StrCat(plan.owner.gid).c_str()));
+  RETURN_IF_ERROR(tmpfs.SetContext(plan.file_context));
+  return tmpfs.Mount(MOUNT_ATTR_NOSUID |
+                     (plan.has_nodes ? 0u : MOUNT_ATTR_NODEV));
 }
 
 absl::Status AddLinks(int dev, kernel::Owner owner) {
@@ -65,10 +65,27 @@ absl::Status AddLinks(int dev, kernel::Owner owner) {
   return absl::OkStatus();
 }
 
+absl::Status MakeDevice(int root, int dev, const DeviceSource& device,
+                        kernel::Owner owner) {
+  const std::string& path = device.container_path;
+  absl::string_view name = path;
+  if (absl::ConsumePrefix(&name, "/dev/") && !absl::StrContains(name, '/')) {
+    return MakeNode(dev, name.data(), *device.node);
+  }
+  const size_t slash = path.rfind('/');
+  ASSIGN_OR_RETURN(
+      const UniqueFd parent,
+      kernel::MakeDirectoryInRoot(root, path.substr(0, slash), owner));
+  return MakeNode(parent.get(), path.c_str() + slash + 1, *device.node);
+}
+
 // At "/dev/NAME" of a /dev that is new and ours; any other path, and a name
 // taken already, is looked up in the root.
 absl::Status AttachDevice(int root, int dev, const DeviceSource& device,
                           kernel::Owner owner) {
+  if (!device.tree.ok()) {
+    return MakeDevice(root, dev, device, owner);
+  }
   absl::string_view name = device.container_path;
   if (absl::ConsumePrefix(&name, "/dev/") && !absl::StrContains(name, '/') &&
       mknodat(dev, name.data(), S_IFREG | 0644, 0) == 0) {
@@ -79,17 +96,21 @@ absl::Status AttachDevice(int root, int dev, const DeviceSource& device,
   return kernel::AttachMount(device.tree.get(), target.get());
 }
 
+DeviceNode NodeLike(const struct stat& facts) {
+  return {facts.st_mode, facts.st_rdev, {facts.st_uid, facts.st_gid}};
+}
+
 // The host's /dev is trusted, but it changes: what has gone meanwhile is left
 // out.  Terminals are the container's own.
-absl::Status AddDevicesBelow(const std::string& directory, int depth,
-                             std::vector<DeviceSource>& devices) {
+void AddDevicesBelow(const std::string& directory, int depth,
+                     std::vector<DeviceSource>& devices) {
   constexpr int kMaxDepth = 8;
   struct stat base = {};
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
                                                 closedir);
   if (dir == nullptr || fstat(dirfd(dir.get()), &base) != 0 ||
       depth > kMaxDepth) {
-    return absl::OkStatus();
+    return;
   }
   while (const dirent* entry = readdir(dir.get())) {
     const absl::string_view name = entry->d_name;
@@ -100,43 +121,68 @@ absl::Status AddDevicesBelow(const std::string& directory, int depth,
       continue;
     }
     if (S_ISDIR(facts.st_mode) && facts.st_dev == base.st_dev) {
-      RETURN_IF_ERROR(AddDevicesBelow(path, depth + 1, devices));
+      AddDevicesBelow(path, depth + 1, devices);
     } else if (S_ISCHR(facts.st_mode) || S_ISBLK(facts.st_mode)) {
-      ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(path));
-      devices.push_back({std::move(tree), path});
+      devices.push_back({UniqueFd(), path, NodeLike(facts)});
     }
   }
-  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices() {
+absl::StatusOr<std::vector<DeviceSource>> TakeStandardDevices(Nodes nodes) {
   std::vector<DeviceSource> devices;
   for (const char* path : kStandardDevices) {
-    ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(path));
-    devices.push_back({std::move(tree), path});
+    if (nodes == Nodes::kOfHost) {
+      ASSIGN_OR_RETURN(UniqueFd tree, mount::TakeDevice(path));
+      devices.push_back({std::move(tree), path, std::nullopt});
+      continue;
+    }
+    struct stat facts = {};
+    if (stat(path, &facts) != 0) {
+      return ErrnoError("stat", path);
+    }
+    if (!S_ISCHR(facts.st_mode)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("take device ", path, ": not a device"));
+    }
+    devices.push_back({UniqueFd(), path, NodeLike(facts)});
   }
   return devices;
 }
 
-absl::StatusOr<std::vector<DeviceSource>> TakeHostDevices() {
+std::vector<DeviceSource> ListHostDevices() {
   std::vector<DeviceSource> devices;
-  RETURN_IF_ERROR(AddDevicesBelow("/dev", 0, devices));
+  AddDevicesBelow("/dev", 0, devices);
   return devices;
 }
 
-absl::Status PopulateDev(int root, const std::vector<DeviceSource>& devices,
-                         kernel::Owner owner, const std::string& context) {
+absl::Status MakeNode(int directory, const char* name, const DeviceNode& node) {
+  int made = mknodat(directory, name, node.mode, node.number);
+  if (made != 0 && errno == EEXIST && unlinkat(directory, name, 0) == 0) {
+    made = mknodat(directory, name, node.mode, node.number);
+  }
+  if (made != 0 ||
+      fchownat(directory, name, node.owner.uid, node.owner.gid,
+               AT_SYMLINK_NOFOLLOW) != 0 ||
+      // The umask has no say in it.
+      fchmodat(directory, name, node.mode & 07777, 0) != 0) {
+    return ErrnoError("make device", name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PopulateDev(int root, const DevPlan& plan) {
+  const kernel::Owner owner = plan.owner;
   ASSIGN_OR_RETURN(UniqueFd point,
                    kernel::MakeRealDirectory(root, "dev", owner));
-  ASSIGN_OR_RETURN(UniqueFd dev, MountTmpfs(owner, context));
+  ASSIGN_OR_RETURN(UniqueFd dev, MountTmpfs(plan));
   RETURN_IF_ERROR(kernel::AttachMount(dev.get(), point.get()));
   RETURN_IF_ERROR(AddLinks(dev.get(), owner));
   // Acting as another, and as oneself again, allows it if fs.suid_dumpable is
   // 1.
   RETURN_IF_ERROR(kernel::ForbidDumping());
-  for (const DeviceSource& device : devices) {
+  for (const DeviceSource& device : plan.devices) {
     RETURN_IF_ERROR(Annotate(AttachDevice(root, dev.get(), device, owner),
                              device.container_path));
   }

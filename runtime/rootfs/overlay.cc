@@ -34,7 +34,7 @@ absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan) {
   RETURN_IF_ERROR(overlay.Set("workdir", "work"));
   RETURN_IF_ERROR(overlay.SetFlag("volatile"));
   RETURN_IF_ERROR(overlay.SetContext(plan.file_context));
-  return overlay.Mount(MOUNT_ATTR_NODEV);
+  return overlay.Mount(plan.has_nodes ? 0 : MOUNT_ATTR_NODEV);
 }
 
 absl::StatusOr<UniqueFd> MountReadOnlyOverlay(const OverlayPlan& plan) {

@@ -18,10 +18,12 @@ struct OverlayPlan {
   std::string home;
   // SELinux context of all files; empty: none.
   std::string file_context;
+  // Not nodev.
+  bool has_nodes = false;
 };
 
 // The container's root, detached: an overlay of the layers and the upper
-// directory, nodev.  Changes the working directory to `home`.  `volatile`:
+// directory.  Changes the working directory to `home`.  `volatile`:
 // unmounting does not sync the filesystem of the upper, which is thrown away
 // after a crash.
 absl::StatusOr<UniqueFd> MountOverlay(const OverlayPlan& plan);

@@ -1,5 +1,6 @@
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
@@ -16,6 +17,9 @@ namespace caisson::cri {
 namespace {
 
 using state::v1::ContainerRecord;
+
+// Longer waits are as good as endless.
+constexpr absl::Duration kLongest = absl::Hours(24 * 365);
 
 // A killed process that does not end in this time hangs in the kernel.
 constexpr absl::Duration kKillTimeout = absl::Seconds(30);
@@ -70,6 +74,30 @@ bool Runtime::AwaitExit(Container& container, absl::Duration timeout) {
       [&] { return container.record.state() == ContainerRecord::EXITED; });
 }
 
+// A grace period is cut short by who asks for a shorter one, as the kubelet
+// does for a pod that is deleted once more, by force.
+void Runtime::StopBy(Container& container, absl::Duration timeout) {
+  const std::lock_guard<std::mutex> lock(container.mutex);
+  container.stop_by =
+      std::min(container.stop_by,
+               std::chrono::steady_clock::now() +
+                   absl::ToChronoNanoseconds(std::min(timeout, kLongest)));
+  container.changed.notify_all();
+}
+
+bool Runtime::AwaitGracefulExit(Container& container) {
+  std::unique_lock<std::mutex> lock(container.mutex);
+  while (container.record.state() != ContainerRecord::EXITED) {
+    // A copy: it may be changed while this waits.
+    const auto by = container.stop_by;
+    if (std::chrono::steady_clock::now() >= by) {
+      return false;
+    }
+    container.changed.wait_until(lock, by);
+  }
+  return true;
+}
+
 absl::Status Runtime::EndContainer(Container& container,
                                    absl::Duration timeout) {
   if (AwaitExit(container, absl::ZeroDuration())) {
@@ -84,7 +112,7 @@ absl::Status Runtime::EndContainer(Container& container,
   if (keeper != nullptr && timeout > absl::ZeroDuration()) {
     const absl::Status sent =
         keeper->SignalContainer(container.id, container.record.stop_signal());
-    if (sent.ok() && AwaitExit(container, timeout)) {
+    if (sent.ok() && AwaitGracefulExit(container)) {
       return absl::OkStatus();
     }
   }
@@ -109,6 +137,7 @@ absl::Status Runtime::StopContainer(const std::string& id,
     // "Everything already gone is success."
     return absl::OkStatus();
   }
+  StopBy(**container, timeout);
   const std::lock_guard<std::mutex> operation((*container)->operation);
   return Annotate(FromWork(EndContainer(**container, timeout)),
                   absl::StrCat("stop container ", id));
@@ -149,6 +178,7 @@ absl::Status Runtime::RemoveContainer(const std::string& id) {
     return absl::OkStatus();
   }
   Container& container = **found;
+  StopBy(container, absl::ZeroDuration());
   const std::lock_guard<std::mutex> operation(container.operation);
   const std::string what = absl::StrCat("remove container ", container.id);
   RETURN_IF_ERROR(

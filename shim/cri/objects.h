@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -30,6 +31,10 @@ struct Container {
 
   // One of start, stop and remove at a time.
   std::mutex operation;
+  // When it is killed at the latest; those who wait for `operation` bring it
+  // forward for the one who has it.
+  std::chrono::steady_clock::time_point stop_by =
+      std::chrono::steady_clock::time_point::max();
 };
 
 // A pod in memory.

@@ -93,6 +93,7 @@ absl::Status Runtime::StopPod(const std::string& id) {
     RETURN_IF_ERROR(parts_.store->UpdatePod(pod.record));
   }
   for (const ContainerPtr& container : ContainersOf(pod.id)) {
+    StopBy(*container, absl::ZeroDuration());
     const std::lock_guard<std::mutex> one(container->operation);
     RETURN_IF_ERROR(
         Annotate(FromWork(EndContainer(*container, absl::ZeroDuration())),

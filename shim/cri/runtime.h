@@ -212,6 +212,9 @@ class Runtime {
   absl::Status StartProgram(Container& container, Sandbox& pod);
   absl::Status EndContainer(Container& container, absl::Duration timeout);
   bool AwaitExit(Container& container, absl::Duration timeout);
+  static void StopBy(Container& container, absl::Duration timeout);
+  // Until its stop_by.
+  static bool AwaitGracefulExit(Container& container);
 
   // Events of keepers, on their reader's thread.
   void OnExited(const SandboxPtr& pod, const keeper::v1::Exited& exited);

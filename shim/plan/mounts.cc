@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <set>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -187,6 +186,7 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   mount.set_target(CleanPath(from.container_path()));
   RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
   mount.set_recursive(true);
+  mount.set_make_source(true);
   // No device of the host is reached through a volume of a pod that is not
   // the host's root.
   mount.set_nodev(inputs.own_users);
@@ -235,22 +235,27 @@ absl::StatusOr<Mount> ReadEdit(const device::Mount& from,
   return mount;
 }
 
-// What devices bring stands in the place of what was there.
-absl::Status AddEdits(const ContainerInputs& inputs,
-                      keeper::v1::ContainerPlan& plan,
-                      std::set<std::string>& targets) {
-  for (const device::Mount& from : inputs.edits.mounts) {
-    ASSIGN_OR_RETURN(Mount mount, ReadEdit(from, inputs));
-    auto& mounts = *plan.mutable_mounts();
-    mounts.erase(std::remove_if(mounts.begin(), mounts.end(),
-                                [&](const Mount& it) {
-                                  return it.target() == mount.target();
-                                }),
-                 mounts.end());
-    targets.insert(mount.target());
-    *plan.add_mounts() = std::move(mount);
-  }
-  return absl::OkStatus();
+// Stands in the place of what was there: the last word about a path holds.
+void AddMount(Mount mount, keeper::v1::ContainerPlan& plan) {
+  auto& mounts = *plan.mutable_mounts();
+  mounts.erase(std::remove_if(mounts.begin(), mounts.end(),
+                              [&](const Mount& it) {
+                                return it.target() == mount.target();
+                              }),
+               mounts.end());
+  *plan.add_mounts() = std::move(mount);
+}
+
+// Whether what is mounted at `target` is nobody's wish but ours.  Below a
+// volume that the host shares it would come up on the host as well, over the
+// host's own.
+bool IsFree(const std::string& target, const keeper::v1::ContainerPlan& plan) {
+  return std::none_of(plan.mounts().begin(), plan.mounts().end(),
+                      [&](const Mount& mount) {
+                        return mount.target() == target ||
+                               (mount.propagation() == Mount::BIDIRECTIONAL &&
+                                LiesBelow(target, mount.target()));
+                      });
 }
 
 void AddFile(const ContainerInputs& inputs, const char* name,
@@ -264,17 +269,40 @@ void AddFile(const ContainerInputs& inputs, const char* name,
   mount.set_id_mapping(inputs.own_users ? Mount::MAPPED : Mount::UNMAPPED);
 }
 
+// The pod's; the host's where the pod shares its IPC.
+void AddSharedMemory(const ContainerInputs& inputs,
+                     keeper::v1::ContainerPlan& plan) {
+  constexpr char kPath[] = "/dev/shm";
+  Mount& shm = *plan.add_mounts();
+  shm.set_target(kPath);
+  shm.set_nosuid(true);
+  shm.set_nodev(true);
+  shm.set_noexec(true);
+  if (inputs.pod_config.linux().security_context().namespace_options().ipc() ==
+      cri::NODE) {
+    shm.set_kind(Mount::BIND);
+    shm.set_source(kPath);
+    return;
+  }
+  shm.set_kind(Mount::SHM);
+}
+
 size_t Depth(const Mount& mount) {
   return static_cast<size_t>(
       std::count(mount.target().begin(), mount.target().end(), '/'));
+}
+
+bool IsOfRoot(const Mount& mount) {
+  return mount.kind() == Mount::ROOT_PART ||
+         mount.kind() == Mount::ROOT_DIRECTORY;
 }
 
 // Parents first, or they would hide what lies below them.  Parts of the root
 // before all others: while paths of the image are resolved nothing of the
 // host's is in reach.
 bool StandsBefore(const Mount& a, const Mount& b) {
-  const bool a_of_host = a.kind() != Mount::ROOT_PART;
-  const bool b_of_host = b.kind() != Mount::ROOT_PART;
+  const bool a_of_host = !IsOfRoot(a);
+  const bool b_of_host = !IsOfRoot(b);
   return a_of_host == b_of_host ? Depth(a) < Depth(b) : b_of_host;
 }
 
@@ -295,26 +323,22 @@ absl::Status AddMounts(const ContainerInputs& inputs,
   plan.set_unmappable_advice(
       absl::StrCat("; handlers.", inputs.handler,
                    ".unmappable = \"unmapped\" would leave it as it is"));
-  std::set<std::string> targets;
   int index = 0;
   for (const cri::Mount& from : inputs.config.mounts()) {
     ASSIGN_OR_RETURN(Mount mount, ReadMount(from, index++, inputs));
-    targets.insert(mount.target());
-    *plan.add_mounts() = std::move(mount);
+    AddMount(std::move(mount), plan);
   }
-  RETURN_IF_ERROR(AddEdits(inputs, plan, targets));
+  for (const device::Mount& from : inputs.edits.mounts) {
+    ASSIGN_OR_RETURN(Mount mount, ReadEdit(from, inputs));
+    AddMount(std::move(mount), plan);
+  }
   for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
-    if (!targets.contains(absl::StrCat("/etc/", name))) {
+    if (IsFree(absl::StrCat("/etc/", name), plan)) {
       AddFile(inputs, name, plan);
     }
   }
-  if (!targets.contains("/dev/shm")) {
-    Mount& shm = *plan.add_mounts();
-    shm.set_kind(Mount::SHM);
-    shm.set_target("/dev/shm");
-    shm.set_nosuid(true);
-    shm.set_nodev(true);
-    shm.set_noexec(true);
+  if (IsFree("/dev/shm", plan)) {
+    AddSharedMemory(inputs, plan);
   }
   RETURN_IF_ERROR(AddVolumes(inputs, plan));
   std::stable_sort(plan.mutable_mounts()->begin(), plan.mutable_mounts()->end(),

@@ -216,6 +216,20 @@ absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
   return absl::OkStatus();
 }
 
+// What other runtimes give a network of its own: no port in it is another's,
+// and an echo is no privilege.  Groups must be ones that the pod has.
+void AddNetworkDefaults(PodDecision& decision) {
+  if (!decision.plan.own_network()) {
+    return;
+  }
+  auto& sysctls = *decision.plan.mutable_sysctls();
+  // Leaves alone what the request says.
+  sysctls.insert({"net.ipv4.ip_unprivileged_port_start", "0"});
+  sysctls.insert(
+      {"net.ipv4.ping_group_range",
+       decision.users == UserNamespace::kHost ? "0 2147483647" : "0 65535"});
+}
+
 constexpr char kCgroupParent[] = "config.linux.cgroup_parent";
 
 absl::Status PlanSlice(const std::string& parent, const config::Config& config,
@@ -339,6 +353,7 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
                      "config.linux.security_context.selinux_options")
           .status());
   RETURN_IF_ERROR(AddSysctls(pod.linux(), decision));
+  AddNetworkDefaults(decision);
   RETURN_IF_ERROR(
       PlanCgroupParent(pod.linux().cgroup_parent(), config, decision));
   RETURN_IF_ERROR(AddPorts(pod, decision));

@@ -35,29 +35,35 @@ absl::StatusOr<std::string> CheckVolume(const std::string& path,
 }
 
 bool IsCovered(const std::string& path, const keeper::v1::ContainerPlan& plan) {
-  return std::any_of(
-      plan.mounts().begin(), plan.mounts().end(),
-      [&](const Mount& mount) { return IsWithin(path, mount.target()); });
+  return std::any_of(plan.mounts().begin(), plan.mounts().end(),
+                     [&](const Mount& mount) {
+                       return mount.kind() != Mount::ROOT_DIRECTORY &&
+                              IsWithin(path, mount.target());
+                     });
 }
 
 }  // namespace
 
-// A root that can be written needs none of them, and then nothing is done with
-// the paths either: images of the wild declare odd ones.
+// A root that can be written needs them as directories only, and then paths
+// that can't be one are left alone: images of the wild declare odd ones.
 absl::Status AddVolumes(const ContainerInputs& inputs,
                         keeper::v1::ContainerPlan& plan) {
-  if (!plan.read_only_root() || inputs.daemon.image.volumes == "ignore") {
+  if (inputs.daemon.image.volumes == "ignore") {
     return absl::OkStatus();
   }
+  const bool sealed = plan.read_only_root();
   for (const std::string& path : inputs.image.volumes) {
-    ASSIGN_OR_RETURN(std::string target,
-                     CheckVolume(path, inputs.config.image().image()));
-    if (IsCovered(target, plan)) {
+    absl::StatusOr<std::string> target =
+        CheckVolume(path, inputs.config.image().image());
+    if (sealed) {
+      RETURN_IF_ERROR(target.status());
+    }
+    if (!target.ok() || IsCovered(*target, plan)) {
       continue;
     }
     Mount& mount = *plan.add_mounts();
-    mount.set_kind(Mount::ROOT_PART);
-    mount.set_target(std::move(target));
+    mount.set_kind(sealed ? Mount::ROOT_PART : Mount::ROOT_DIRECTORY);
+    mount.set_target(*std::move(target));
     mount.set_nosuid(true);
     mount.set_nodev(true);
   }

@@ -118,14 +118,22 @@ TEST_F(VolumeFieldsTest, HostilePathsAreRefused) {
     EXPECT_THAT(status.error_message(),
                 AllOf(HasSubstr(Image(tag)), HasSubstr(because)));
   }
-  for (const char* tag : {"to-root", "away", "file"}) {
+  for (const char* tag : {"to-root", "file"}) {
     Pull(Image(tag));
     const grpc::Status status = TryCreate(pod, Sealed(tag));
     EXPECT_FALSE(status.ok()) << tag;
     EXPECT_THAT(status.error_message(), HasSubstr("mount-volumes")) << tag;
   }
-  EXPECT_FALSE(fs::exists("/var/tmp/caisson-away"));
   EXPECT_EQ(Footprint(), before);
+}
+
+// However many steps up it begins with, a link stays in the root.
+TEST_F(VolumeFieldsTest, AVolumeThatIsALinkIsMadeInside) {
+  Pull(Image("away"));
+  const std::string container = Start(Pod(), Sealed("away"));
+  EXPECT_EQ(Try(container, {"write", "/var/tmp/caisson-away/new", "x"}), "OK");
+  EXPECT_EQ(Read(container, "/away/new"), "x");
+  EXPECT_FALSE(fs::exists("/var/tmp/caisson-away"));
 }
 
 // Below a root that can be written they need nothing, whatever they are.

@@ -141,9 +141,11 @@ constexpr Refusal kRefusals[] = {
      },
      grpc::INVALID_ARGUMENT, "config.envs: \"A=B\""},
     // What is known only when part of the container is there.
-    {"volume that is not there",
-     [](cri::CreateContainerRequest& r) { AddMount(r, "/nosuch/x", "/data"); },
-     grpc::INTERNAL, "/nosuch/x"},
+    {"volume that can't be made",
+     [](cri::CreateContainerRequest& r) {
+       AddMount(r, "/proc/nosuch/x", "/data");
+     },
+     grpc::INTERNAL, "/proc/nosuch"},
     {"working directory is a file",
      [](cri::CreateContainerRequest& r) {
        r.mutable_config()->set_working_dir("/etc/hosts");

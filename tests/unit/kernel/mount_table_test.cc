@@ -43,6 +43,8 @@ TEST(MountTableTest, LinesAreRead) {
   EXPECT_EQ(table[2].type, "xfs");
   EXPECT_TRUE(table[2].id_mapped);
   EXPECT_FALSE(table[0].id_mapped);
+  EXPECT_TRUE(table[2].shared);
+  EXPECT_FALSE(table[1].shared);
   EXPECT_EQ(table[4].mount_point, "/srv/c\\d");
   EXPECT_EQ(table[5].type, "proc");
 }

@@ -113,13 +113,14 @@ TEST(CdiPlanTest, MountsOverTheKernelsFilesAreRefused) {
 }
 
 // Targets of the plan's volumes of the image.
-std::vector<std::string> Volumes(const GoodContainer& good) {
+std::vector<std::string> Volumes(const GoodContainer& good,
+                                 Mount::Kind kind = Mount::ROOT_PART) {
   std::vector<std::string> targets;
   const auto decision = good.Plan();
   EXPECT_TRUE(decision.ok()) << decision.status();
   if (decision.ok()) {
     for (const Mount& mount : decision->plan.mounts()) {
-      if (mount.kind() == Mount::ROOT_PART) {
+      if (mount.kind() == kind) {
         targets.push_back(mount.target());
       }
     }
@@ -135,6 +136,15 @@ TEST(ImageVolumesTest, AreMountsBelowAReadOnlyRoot) {
   EXPECT_THAT(Volumes(good), ElementsAre("/data", "/a/b/c"));
   good.daemon.image.volumes = "ignore";
   EXPECT_THAT(Volumes(good), ElementsAre());
+}
+
+TEST(ImageVolumesTest, AreDirectoriesBelowAnyOther) {
+  GoodContainer good;
+  good.image.volumes = {"/data/",   "/data/sub", "/a/../b",
+                        "relative", "/proc/x",   "/covered/sub"};
+  good.AddMount("/host", "/covered");
+  EXPECT_THAT(Volumes(good, Mount::ROOT_DIRECTORY),
+              ElementsAre("/data", "/data/sub"));
 }
 
 TEST(ImageVolumesTest, WhatTheRequestMountsIsCovered) {

@@ -4,12 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "shim/plan/container.h"
 #include "tests/unit/plan/good_requests.h"
 
 namespace caisson::plan {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
@@ -52,6 +54,43 @@ TEST(MountsTest, EveryContainerHasThreeFilesAndSharedMemory) {
           "/run/caisson/pods/p1/hostname -> /etc/hostname nosuid nodev mapped",
           "/run/caisson/pods/p1/hosts -> /etc/hosts nosuid nodev mapped",
           "shm -> /dev/shm nosuid nodev noexec"));
+}
+
+// What is mounted below it would come up on the host.
+TEST(MountsTest, NoneOfThoseStandsBelowAVolumeThatIsShared) {
+  for (const char* target : {"/etc", "/dev", "/etc/"}) {
+    GoodContainer it;
+    it.AddMount("/host", target)
+        .set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
+    for (const std::string& line : PlanLines(it)) {
+      EXPECT_TRUE(absl::StartsWith(line, "/host -> ") ||
+                  !absl::StrContains(line, std::string(target).substr(0, 4)))
+          << line;
+    }
+    GoodContainer apart;
+    apart.AddMount("/host", target);
+    EXPECT_EQ(PlanLines(apart).size(), 5u);
+  }
+}
+
+TEST(MountsTest, SharedMemoryIsTheHostsWithItsIpc) {
+  GoodContainer it;
+  it.own_users = false;
+  it.pod.mutable_linux()
+      ->mutable_security_context()
+      ->mutable_namespace_options()
+      ->set_ipc(cri::NODE);
+  EXPECT_THAT(PlanLines(it),
+              Contains("/dev/shm -> /dev/shm nosuid nodev noexec"));
+}
+
+TEST(MountsTest, TheLastOfATargetHolds) {
+  GoodContainer it;
+  it.AddMount("/first", "/data");
+  it.AddMount("/second", "/data/./");
+  const std::vector<std::string> lines = PlanLines(it);
+  EXPECT_EQ(lines.size(), 5u);
+  EXPECT_THAT(lines, Contains("/second -> /data nodev rec mapped"));
 }
 
 // Where a container of the pod could have put a link.

@@ -46,7 +46,13 @@ TEST(PodPlanTest, PodOfTheDefaultHandlerGetsEverythingOfItsOwn) {
   plan.set_own_uts(true);
   plan.set_hostname("web-host");
   plan.set_shm_bytes(67108864);
-  EXPECT_EQ(decision.plan.SerializeAsString(), plan.SerializeAsString());
+  keeper::v1::PodPlan rest = decision.plan;
+  rest.clear_sysctls();
+  EXPECT_EQ(rest.SerializeAsString(), plan.SerializeAsString());
+  EXPECT_THAT(
+      decision.plan.sysctls(),
+      UnorderedElementsAre(Pair("net.ipv4.ip_unprivileged_port_start", "0"),
+                           Pair("net.ipv4.ping_group_range", "0 65535")));
 }
 
 // Who has the host's user namespace, and why.
@@ -134,14 +140,16 @@ TEST(PodPlanTest, EmptyNamespaceAndUidAreFine) {
 TEST(PodPlanTest, SysctlsOfNamespacesArePlannedWithDots) {
   RunPodSandboxRequest request = GoodPod();
   auto& sysctls = *request.mutable_config()->mutable_linux()->mutable_sysctls();
-  sysctls["net/ipv4/ip_unprivileged_port_start"] = "0";
+  sysctls["net/ipv4/ip_unprivileged_port_start"] = "1000";
+  sysctls["net.ipv4.ping_group_range"] = "1 0";
   sysctls["kernel.shm_rmid_forced"] = "1";
   sysctls["kernel.sem"] = "250 32000 32 128";
   sysctls["fs.mqueue.msg_max"] = "100";
   const PodDecision decision = Plan(request);
   EXPECT_THAT(
       decision.plan.sysctls(),
-      UnorderedElementsAre(Pair("net.ipv4.ip_unprivileged_port_start", "0"),
+      UnorderedElementsAre(Pair("net.ipv4.ip_unprivileged_port_start", "1000"),
+                           Pair("net.ipv4.ping_group_range", "1 0"),
                            Pair("kernel.shm_rmid_forced", "1"),
                            Pair("kernel.sem", "250 32000 32 128"),
                            Pair("fs.mqueue.msg_max", "100")));
