@@ -20,7 +20,7 @@ namespace {
 
 // A filesystem of the host's root in the stage, which is not nodev: where
 // nodes are made, in reach of nobody.
-absl::StatusOr<UniqueFd> MountNodes() {
+absl::StatusOr<UniqueFd> MountNodes(const std::string& file_context) {
   const std::string place = absl::StrCat("/", kStageNodes);
   if (mkdir(place.c_str(), 0700) != 0 && errno != EEXIST) {
     return ErrnoError("create directory", place);
@@ -29,6 +29,7 @@ absl::StatusOr<UniqueFd> MountNodes() {
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("mode", "700"));
   RETURN_IF_ERROR(tmpfs.Set("nr_blocks", "1"));
+  RETURN_IF_ERROR(tmpfs.SetContext(file_context));
   ASSIGN_OR_RETURN(UniqueFd nodes,
                    tmpfs.Mount(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   RETURN_IF_ERROR(kernel::AttachMountAt(nodes.get(), AT_FDCWD, place.c_str()));
@@ -70,7 +71,7 @@ absl::Status MakeNodes(ChildContext& context) {
       continue;
     }
     if (!nodes.ok()) {
-      ASSIGN_OR_RETURN(nodes, MountNodes());
+      ASSIGN_OR_RETURN(nodes, MountNodes(context.plan->file_context()));
     }
     ASSIGN_OR_RETURN(device.tree,
                      BindNode(device, nodes.get(), absl::StrCat(number++)));
@@ -104,9 +105,8 @@ absl::Status TakeDevices(ChildContext& context) {
 }
 
 absl::Status CreateDevices(ChildContext& context) {
-  const rootfs::DevPlan dev{context.devices, context.pod.root,
-                            context.has_nodes(),
-                            context.plan->file_context()};
+  rootfs::DevPlan dev{context.devices, context.pod.root, context.has_nodes(),
+                      context.plan->file_context()};
   if (!dev.has_nodes) {
     RETURN_IF_ERROR(MakeNodes(context));
   }

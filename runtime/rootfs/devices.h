@@ -51,7 +51,7 @@ struct DevPlan {
   // Not nodev: who may make nodes there may use them.
   bool has_nodes = false;
   // SELinux's of the tmpfs, or empty.
-  std::string file_context = {};
+  std::string file_context;
 };
 
 // Attaches a tmpfs at /dev of `root` and fills it: the devices, the standard
