@@ -126,16 +126,23 @@ tier_vm() {
     fail vm-build
     return 0
   }
-  local machine kernel driver
-  for machine in floor:systemd newest:cgroupfs; do
-    IFS=: read -r kernel driver <<<"$machine"
-    tests/vm/boot.sh "$kernel" tests/vm/inside.sh "$driver" \
-      >"$work/vm-$machine.log" 2>&1 &
+  # What each runs: tests/vm/inside.sh.
+  local machine machines=(floor:systemd newest:cgroupfs)
+  for machine in "${machines[@]}"; do
+    boot_machine "$machine" >"$work/vm-$machine.log" 2>&1 &
   done
   wait
-  for machine in floor:systemd newest:cgroupfs; do
+  # A kernel has one of AppArmor and SELinux.
+  CAISSON_VM_APPEND=security=selinux boot_machine newest:cgroupfs selinux \
+    >"$work/vm-selinux.log" 2>&1
+  for machine in "${machines[@]}" selinux; do
     vm_verdicts "$machine" "$work/vm-$machine.log"
   done
+}
+boot_machine() { # boot_machine KERNEL:DRIVER [TEST...]
+  local machine=$1
+  shift
+  tests/vm/boot.sh "${machine%:*}" tests/vm/inside.sh "${machine#*:}" "$@"
 }
 vm_verdicts() { # vm_verdicts MACHINE LOG: a row of the table for each test
   local verdict name seen=
