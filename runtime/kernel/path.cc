@@ -1,11 +1,9 @@
 #include "runtime/kernel/path.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include <cerrno>
 #include <string>
@@ -115,17 +113,6 @@ absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                                      int flags) {
   return OpenAt2(directory, path, flags,
                  RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
-}
-
-absl::StatusOr<UniqueFd> OpenProcIn(int root) {
-  ASSIGN_OR_RETURN(UniqueFd proc,
-                   OpenInRoot(root, "/proc", O_PATH | O_DIRECTORY));
-  struct statfs filesystem = {};
-  if (fstatfs(proc.get(), &filesystem) != 0 ||
-      filesystem.f_type != PROC_SUPER_MAGIC) {
-    return absl::FailedPreconditionError("check /proc: not a procfs");
-  }
-  return proc;
 }
 
 absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
