@@ -73,6 +73,7 @@ exit "$bad"
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
 # runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
+# runtime/kernel/procfs.cc | open("/proc", O_PATH | looked at, and all else is opened beneath it
 # runtime/kernel/selinux.cc | openat(directory, name, O_PATH | one component, by fd, no link is followed
 # runtime/kernel/selinux.cc | openat(file.get(), "." | the directory that the fd is
 # runtime/kernel/selinux.cc | openat(root, "." | the directory that the fd is
@@ -94,8 +95,6 @@ exit "$bad"
 # runtime/rootfs/devices.cc | fchownat(directory, name | one component, by fd, no link is followed
 # runtime/rootfs/devices.cc | fchmodat(directory, name | one component, by fd, just made
 # runtime/rootfs/overlay.cc | chdir(plan.home.c_str()) | a directory of the stage
-# runtime/keeper/namespace_holder.cc | open(path.c_str(), O_WRONLY | maps, by the keeper in its own mounts
-# runtime/keeper/namespace_holder.cc | open("/proc/sys", O_PATH | sysctls are opened beneath it, in the keeper's mounts
 # runtime/keeper/pod_init.cc | chdir(kStageRoot) | a directory of the stage
 # runtime/keeper/pod_init.cc | open(".", O_PATH | the directory we stand on
 # runtime/keeper/stage.cc | mkdirat(stage | constant names in a tmpfs just made
@@ -110,7 +109,6 @@ exit "$bad"
 # runtime/keeper/create_hooks.cc | umount2(".", MNT_DETACH) | the mount we stand on
 # runtime/keeper/create_hooks.cc | chdir("/") | the root we stand in
 # runtime/keeper/init_hooks.cc | umount2(path.c_str() | a mount point of the stage
-# runtime/keeper/init_namespaces.cc | open(kPath, O_WRONLY | /proc/self/oom_score_adj, before any namespace
 # runtime/keeper/init_namespaces.cc | open("/", O_PATH | takes the container's root by fd
 # runtime/keeper/init_devices.cc | mkdir(place.c_str(), 0700) | a directory of the stage
 # runtime/keeper/init_mounts.cc | ::mount(nullptr, "/" | propagation of the container's own mounts
@@ -123,7 +121,6 @@ exit "$bad"
 # runtime/keeper/pod_steps.cc | open(path.c_str(), O_PATH | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | umount2(path.c_str() | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | rmdir(path.c_str()) | the daemon's own directory of the pod
-# runtime/keeper/supervisor_calls.cc | open(path.c_str(), O_RDONLY | /proc/PID/status of the keeper's own procfs
 # runtime/keeper/container_steps.cc | open("/dev/null" | the host's, by the keeper
 # runtime/keeper/exec_steps.cc | open("/dev/null" | the host's, by the keeper
 # runtime/keeper/host_mounts.cc | open("/proc/self/ns/mnt" | of the fork server, before any namespace

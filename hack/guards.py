@@ -20,6 +20,7 @@ guards.toml is a list of [[guard]]:
 A list under "also" has further {file, remove, instead} of the same guard.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -129,17 +130,39 @@ def run_tests(guard, test_filter):
     return failed or result.returncode in (124, 143), result.stdout
 
 
+def programs():
+    """What the programs that run are, for a test without its guard may write
+    to them."""
+    hashes = {}
+    for name in PROGRAMS:
+        path = os.path.join(TREE, "build/dev/bin", name)
+        with open(path, "rb") as file:
+            hashes[path] = hashlib.sha256(file.read()).digest()
+    return hashes
+
+
+def remove_changed(before):
+    """The next build makes them again; the names of those."""
+    changed = [path for path, now in programs().items() if now != before[path]]
+    for path in changed:
+        os.remove(path)
+    return [os.path.basename(path) for path in changed]
+
+
 def try_guard(guard):
     """What speaks against it: a text, empty when its tests went red."""
     before = take_out(guard)
     problem = build(guard.get("program", "security_cri_test"))
     if not problem:
+        built = programs()
         for test_filter in guard["red"]:
             failed, output = run_tests(guard, test_filter)
             if not failed:
                 problem += f"{test_filter} stays green\n{output[-1500:]}"
             elif guard.get("says", "") not in output:
                 problem += f"{test_filter} fails otherwise\n{output[-3000:]}"
+        for name in remove_changed(built):
+            print("guards: a test has written to", name, flush=True)
     put_back(before)
     return problem
 

@@ -14,6 +14,7 @@
 #include "runtime/keeper/child_message.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/process.h"
+#include "runtime/kernel/procfs.h"
 
 namespace caisson::keeper::steps {
 
@@ -52,11 +53,8 @@ absl::Status SetRlimits(ChildContext& context) {
 }
 
 absl::Status SetOomScore(ChildContext& context) {
-  constexpr char kPath[] = "/proc/self/oom_score_adj";
-  const UniqueFd file(open(kPath, O_WRONLY | O_CLOEXEC));
-  if (!file.ok()) {
-    return ErrnoError("open", kPath);
-  }
+  constexpr char kPath[] = "self/oom_score_adj";
+  ASSIGN_OR_RETURN(const UniqueFd file, kernel::OpenProcFile(kPath, O_WRONLY));
   const std::string text = absl::StrCat(context.process.oom_score_adj());
   // EACCES: lower than ours needs CAP_SYS_RESOURCE, which not every machine
   // gives us; a pod is not refused for it.

@@ -17,7 +17,7 @@
 #include "runtime/base/frame.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
-#include "runtime/kernel/path.h"
+#include "runtime/kernel/procfs.h"
 
 namespace caisson::keeper {
 namespace {
@@ -38,12 +38,8 @@ absl::Status BringLoopbackUp() {
 
 // `name` has dots; the plan was checked to name namespaced ones only.
 absl::Status WriteSysctl(const std::string& name, const std::string& value) {
-  const UniqueFd all(open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!all.ok()) {
-    return ErrnoError("open", "/proc/sys");
-  }
-  absl::StatusOr<UniqueFd> file = kernel::OpenBeneath(
-      all.get(), absl::StrReplaceAll(name, {{".", "/"}}), O_WRONLY);
+  const absl::StatusOr<UniqueFd> file = kernel::OpenProcFile(
+      absl::StrCat("sys/", absl::StrReplaceAll(name, {{".", "/"}})), O_WRONLY);
   if (!file.ok()) {
     return Annotate(file.status(), absl::StrCat("sysctl ", name));
   }
@@ -129,11 +125,8 @@ std::string MapText(
 
 // Maps are written with one write(2): user_namespaces(7).
 absl::Status WriteMap(pid_t pid, const char* name, const std::string& text) {
-  const std::string path = absl::StrCat("/proc/", pid, "/", name);
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file.ok()) {
-    return ErrnoError("open", path);
-  }
+  const std::string path = absl::StrCat(pid, "/", name);
+  ASSIGN_OR_RETURN(const UniqueFd file, kernel::OpenProcFile(path, O_WRONLY));
   if (write(file.get(), text.data(), text.size()) !=
       static_cast<ssize_t>(text.size())) {
     return ErrnoError("write", path);

@@ -13,6 +13,7 @@
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/supervisor.h"
 #include "runtime/kernel/process.h"
+#include "runtime/kernel/procfs.h"
 
 namespace caisson::keeper {
 namespace {
@@ -21,13 +22,13 @@ constexpr char kSeccompLine[] = "\nSeccomp:\t";
 
 // Mode of seccomp(2) of a process, or -1 when it is gone.
 int ReadSeccompMode(pid_t pid) {
-  const std::string path = absl::StrCat("/proc/", pid, "/status");
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const absl::StatusOr<UniqueFd> file =
+      kernel::OpenProcFile(absl::StrCat(pid, "/status"), O_RDONLY);
   if (!file.ok()) {
     return -1;
   }
   char text[4096];
-  const ssize_t length = read(file.get(), text, sizeof(text));
+  const ssize_t length = read(file->get(), text, sizeof(text));
   const absl::string_view status(text,
                                  length > 0 ? static_cast<size_t>(length) : 0);
   const size_t found = status.find(kSeccompLine);

@@ -9,18 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
-#include "runtime/kernel/path.h"
+#include "runtime/kernel/procfs.h"
 
 namespace caisson::kernel {
 namespace {
 
 constexpr char kEnabled[] = "/sys/module/apparmor/parameters/enabled";
 constexpr char kProfiles[] = "/sys/kernel/security/apparmor/profiles";
-
-absl::StatusOr<UniqueFd> OpenExecAttribute(int root, int flags) {
-  ASSIGN_OR_RETURN(const UniqueFd proc, OpenProcIn(root));
-  return OpenBeneath(proc.get(), "thread-self/attr/apparmor/exec", flags);
-}
+constexpr char kExec[] = "thread-self/attr/apparmor/exec";
 
 }  // namespace
 
@@ -49,12 +45,12 @@ absl::StatusOr<std::set<std::string>> AppArmorProfiles() {
 }
 
 absl::Status ConfineOnExec(int root, const std::string& profile) {
-  ASSIGN_OR_RETURN(const UniqueFd out, OpenExecAttribute(root, O_WRONLY));
+  ASSIGN_OR_RETURN(const UniqueFd out, OpenProcFileOf(root, kExec, O_WRONLY));
   const std::string command = absl::StrCat("exec ", profile);
   if (write(out.get(), command.data(), command.size()) < 0) {
     return ErrnoError("confine by AppArmor profile", profile);
   }
-  ASSIGN_OR_RETURN(const UniqueFd in, OpenExecAttribute(root, O_RDONLY));
+  ASSIGN_OR_RETURN(const UniqueFd in, OpenProcFileOf(root, kExec, O_RDONLY));
   char text[512];
   const ssize_t length = read(in.get(), text, sizeof(text));
   if (length < 0 ||

@@ -180,17 +180,6 @@ absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                  RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
 }
 
-absl::StatusOr<UniqueFd> OpenProcIn(int root) {
-  ASSIGN_OR_RETURN(UniqueFd proc,
-                   OpenInRoot(root, "/proc", O_PATH | O_DIRECTORY));
-  struct statfs filesystem = {};
-  if (fstatfs(proc.get(), &filesystem) != 0 ||
-      filesystem.f_type != PROC_SUPER_MAGIC) {
-    return absl::FailedPreconditionError("check /proc: not a procfs");
-  }
-  return proc;
-}
-
 absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,
                                           absl::string_view path) {
   UniqueFd fd = TryOpenAt2(directory, path.empty() ? "." : path, O_PATH,

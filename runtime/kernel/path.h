@@ -23,10 +23,6 @@ absl::StatusOr<UniqueFd> OpenInRoot(int root, absl::string_view path,
 absl::StatusOr<UniqueFd> OpenBeneath(int directory, absl::string_view path,
                                      int flags);
 
-// Opens the directory "proc" of a root (O_PATH), which must be a procfs
-// (CVE-2019-16884): FailedPrecondition.
-absl::StatusOr<UniqueFd> OpenProcIn(int root);
-
 // Opens `path` below `directory` (O_PATH), with no link in any of its
 // components: FailedPrecondition when there is one.
 absl::StatusOr<UniqueFd> OpenWithoutLinks(int directory,

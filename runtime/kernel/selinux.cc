@@ -16,11 +16,13 @@
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_table.h"
 #include "runtime/kernel/path.h"
+#include "runtime/kernel/procfs.h"
 
 namespace caisson::kernel {
 namespace {
 
 constexpr char kAttribute[] = "security.selinux";
+constexpr char kExec[] = "thread-self/attr/exec";
 constexpr int kMaxDepth = 4096;
 
 // Contexts end with a zero byte, or don't.
@@ -101,19 +103,14 @@ class Relabeler {
   const uint64_t mount_;
 };
 
-absl::StatusOr<UniqueFd> OpenAttribute(int root, int flags) {
-  ASSIGN_OR_RETURN(const UniqueFd proc, OpenProcIn(root));
-  return OpenBeneath(proc.get(), "thread-self/attr/exec", flags);
-}
-
 }  // namespace
 
 absl::Status LabelOnExec(int root, const std::string& label) {
-  ASSIGN_OR_RETURN(const UniqueFd out, OpenAttribute(root, O_WRONLY));
+  ASSIGN_OR_RETURN(const UniqueFd out, OpenProcFileOf(root, kExec, O_WRONLY));
   if (write(out.get(), label.c_str(), label.size() + 1) < 0) {
     return ErrnoError("take SELinux context", label);
   }
-  ASSIGN_OR_RETURN(const UniqueFd in, OpenAttribute(root, O_RDONLY));
+  ASSIGN_OR_RETURN(const UniqueFd in, OpenProcFileOf(root, kExec, O_RDONLY));
   char text[4096];
   const ssize_t length = read(in.get(), text, sizeof(text));
   if (length < 0 || WithoutZero(text, length) != label) {

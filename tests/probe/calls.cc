@@ -1,7 +1,6 @@
 #include "tests/probe/calls.h"
 
 #include <fcntl.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "tests/probe/load.h"
 #include "tests/probe/proc_file.h"
 #include "tests/probe/report.h"
 
@@ -217,12 +215,6 @@ void TryRewrites(JsonWriter& json, char** paths, int count) {
     Attempted(json, paths[i], Rewrite(paths[i]));
   }
   json.EndArray().EndObject();
-}
-
-int HoldInotify() {
-  while (inotify_init1(IN_CLOEXEC) >= 0) {
-  }
-  return Sleep();
 }
 
 }  // namespace caisson::probe

@@ -18,7 +18,4 @@ void TryFamilies(JsonWriter& json, const char* abi);
 // Opens each file for writing and writes back what was read from it.
 void TryRewrites(JsonWriter& json, char** paths, int count);
 
-// Makes inotify instances until there are no more, and sleeps with them.
-int HoldInotify();
-
 }  // namespace caisson::probe

@@ -8,6 +8,7 @@
 
 #include "tests/probe/attempts.h"
 #include "tests/probe/calls.h"
+#include "tests/probe/hold.h"
 #include "tests/probe/joiner.h"
 #include "tests/probe/json_writer.h"
 #include "tests/probe/load.h"
@@ -94,7 +95,8 @@ constexpr Command kCommands[] = {
      [](char** a, int count) {
        return Reported([&](auto& json) { TryRewrites(json, a, count); });
      }},
-    {"hold-inotify", 0, "", [](char**, int) { return HoldInotify(); }},
+    {"hold", 2, "inotify|watches|user|mnt|net MOST",
+     [](char** a, int) { return Hold(a[0], Count(a[1])); }},
     {"attack", 1, "PID",
      [](char** a, int) {
        return Reported([&](auto& json) { TryJoiner(json, a[0]); });

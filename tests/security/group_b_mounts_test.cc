@@ -176,6 +176,35 @@ TEST_P(MountEscapeTest, B11MasksStandOnOnePath) {
   }
 }
 
+// And it is of the kind of what it hides: a file takes no directory's mask, so
+// that a path that is looked at twice is found out.
+TEST_P(MountEscapeTest, B11MasksAreOfWhatWasFound) {
+  const std::string v = Volume();
+  fs::create_directories(v + "/m");
+  std::ofstream(v + "/m/name") << "m";
+  std::ofstream(v + "/f") << "f";
+  Shell(absl::StrCat("chmod -R a+rwX ", v));
+  for (int i = 0; i < Tries(30); ++i) {
+    std::string id;
+    {
+      const Exchanger attack(v + "/m", v + "/f");
+      id = Start(OnePod(), [&](auto& it) {
+        Mount(it, v, "/v");
+        it.mutable_linux()->mutable_security_context()->add_masked_paths(
+            "/v/m");
+      });
+    }
+    ASSERT_NE(id, "") << "after " << i;
+    const bool exchanged = fs::is_directory(v + "/f");
+    const std::string directory = exchanged ? "/v/f" : "/v/m";
+    const std::string file = exchanged ? "/v/m" : "/v/f";
+    const bool nothing_listed = Sh(id, "ls " + directory).text.empty();
+    const bool nothing_read = Sh(id, "cat " + file).text.empty();
+    EXPECT_NE(nothing_listed, nothing_read);
+    RemoveContainer(id);
+  }
+}
+
 // CVE-2017-1002101, CVE-2021-25741: below the pod's own directory no link is
 // followed to a source.
 TEST_P(MountEscapeTest, B29NoExchangedSourceLeadsOutside) {

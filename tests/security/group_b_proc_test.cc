@@ -15,6 +15,7 @@ namespace caisson::cri_test {
 namespace {
 
 using ::caisson::testing::ReadFile;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 constexpr char kNotItsOwn[] = "not a directory of its own";
@@ -199,6 +200,36 @@ TEST_P(ProcEscapeTest, B15SysctlsReachThePodAndNothingElse) {
   EXPECT_EQ(ReadFile(kRange), range);
 }
 
+// Nor is any of the files that the runtime writes opened by an absolute path
+// before: each is below a procfs that was looked at.
+TEST_P(ProcEscapeTest, B15NothingIsWrittenByAnAbsolutePath) {
+  Strace strace({ForkServerOf(directory_)}, kCallsOfSetUps,
+                directory_ + "/trace");
+  const std::string pod = ModePod([](auto& it) {
+    (*it.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] = "1";
+  });
+  EXPECT_EQ(Sh(Start(pod), "true").exit_code, 0);
+  const std::vector<std::string> lines = strace.End();
+  const auto below = [](const std::string& path) {
+    return ::testing::ContainsRegex(
+        absl::StrCat("openat2\\([0-9]+, \"", path, "\".*O_WRONLY"));
+  };
+  // The trace does see those of the init, the exec and the pod.
+  EXPECT_THAT(lines, Contains(below("self/oom_score_adj")).Times(2));
+  EXPECT_THAT(lines, Contains(below("sys/kernel/shm_rmid_forced")).Times(1));
+  for (const char* map : {"[0-9]+/uid_map", "[0-9]+/gid_map"}) {
+    EXPECT_THAT(lines, Contains(below(map)).Times(OwnUsers() ? 1 : 0));
+  }
+  for (const std::string& line : lines) {
+    for (const char* name : {"uid_map", "gid_map", "setgroups", "oom_score_adj",
+                             "loginuid", "timens_offsets", "/attr/", "/sys/"}) {
+      EXPECT_FALSE(absl::StrContains(line, "AT_FDCWD, \"/proc/") &&
+                   absl::StrContains(line, name))
+          << line;
+    }
+  }
+}
+
 // And no process that is among a container's mounts opens anything of /proc
 // or /sys by a path that a mount could lead elsewhere.
 TEST_P(ProcEscapeTest, B15NothingInsideIsOpenedByAnAbsolutePath) {
@@ -208,10 +239,8 @@ TEST_P(ProcEscapeTest, B15NothingInsideIsOpenedByAnAbsolutePath) {
   EXPECT_EQ(Sh(container, "true").exit_code, 0);
   const std::vector<std::string> inside = OpensInside(strace.End());
   // The trace does see what init and the exec open.
-  EXPECT_THAT(
-      inside,
-      ::testing::Contains(HasSubstr("uid_map")).Times(OwnUsers() ? 1 : 0));
-  EXPECT_THAT(inside, ::testing::Contains(HasSubstr("\"/dev/null\"")));
+  EXPECT_THAT(inside, Contains(HasSubstr("uid_map")).Times(OwnUsers() ? 1 : 0));
+  EXPECT_THAT(inside, Contains(HasSubstr("\"/dev/null\"")));
   for (const std::string& line : inside) {
     EXPECT_FALSE(absl::StrContains(line, "AT_FDCWD, \"/proc")) << line;
     EXPECT_FALSE(absl::StrContains(line, "AT_FDCWD, \"/sys")) << line;

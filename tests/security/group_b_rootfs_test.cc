@@ -246,19 +246,6 @@ TEST_P(RootfsEscapeTest, B23NothingIsDoneInALiveRoot) {
   }
 }
 
-// There is no copy, export or checkpoint that could be led astray.
-TEST_P(RootfsEscapeTest, B24NothingIsCopiedOut) {
-  cri::CheckpointContainerRequest request;
-  request.set_container_id(Start(OnePod()));
-  request.set_location(directory_ + "/checkpoint.tar");
-  cri::CheckpointContainerResponse response;
-  EXPECT_EQ(
-      Call(&cri::RuntimeService::Stub::CheckpointContainer, request, response)
-          .error_code(),
-      grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_FALSE(fs::exists(request.location()));
-}
-
 // CVE-2015-3629: no second start sees what the first left in its root.
 TEST_P(RootfsEscapeTest, B25AUsedRootIsNotUsedAgain) {
   const std::string v = Volume();

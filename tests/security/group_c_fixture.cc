@@ -7,10 +7,15 @@
 namespace caisson::cri_test {
 
 void GroupCTest::TearDown() {
-  cri::ListContainersResponse containers;
   if (runtime_ != nullptr) {
-    Call(&cri::RuntimeService::Stub::ListContainers, {}, containers);
+    StopAll();
   }
+  SecurityTest::TearDown();
+}
+
+void GroupCTest::StopAll() {
+  cri::ListContainersResponse containers;
+  Call(&cri::RuntimeService::Stub::ListContainers, {}, containers);
   for (const cri::Container& container : containers.containers()) {
     cri::StopContainerRequest request;
     request.set_container_id(container.id());
@@ -19,7 +24,6 @@ void GroupCTest::TearDown() {
         Call(&cri::RuntimeService::Stub::StopContainer, request, response)
             .ok());
   }
-  SecurityTest::TearDown();
 }
 
 std::vector<std::string> GroupCTest::TryAll(

@@ -18,6 +18,9 @@ class GroupCTest : public SecurityTest {
   // Ends the containers at once: the grace of a stop is others' business.
   void TearDown() override;
 
+  // Ends all containers of the test.
+  void StopAll();
+
   // Errno's names of the probe's attempts, in their order.
   std::vector<std::string> TryAll(const std::string& container,
                                   std::vector<std::string> arguments);

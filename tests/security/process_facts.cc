@@ -1,7 +1,9 @@
 #include "tests/security/process_facts.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -137,7 +139,10 @@ std::vector<std::string> StepsOf(const std::string& table) {
 }
 
 HostSetting::HostSetting(std::string path, const std::string& value)
-    : path_(std::move(path)), before_(::caisson::testing::ReadFile(path_)) {
+    : path_(std::move(path)), lock_(open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  // Else one would put back what another has set.
+  EXPECT_EQ(flock(lock_.get(), LOCK_EX), 0) << path_;
+  before_ = ::caisson::testing::ReadFile(path_);
   std::ofstream(path_) << value;
   EXPECT_TRUE(absl::StartsWith(::caisson::testing::ReadFile(path_), value));
 }

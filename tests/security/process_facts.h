@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/unique_fd.h"
+
 // What the host's /proc says of processes that a test looks at from outside.
 namespace caisson::cri_test {
 
@@ -45,7 +47,8 @@ int AwaitPaused(const std::function<std::vector<int>()>& list);
 // Names of the steps of one of the keeper's tables.
 std::vector<std::string> StepsOf(const std::string& table);
 
-// A setting of the machine, changed for as long as this lives.
+// A setting of the machine, changed for as long as this lives.  Who changes the
+// same one waits for the other.
 class HostSetting {
  public:
   HostSetting(std::string path, const std::string& value);
@@ -55,6 +58,7 @@ class HostSetting {
 
  private:
   std::string path_;
+  UniqueFd lock_;
   std::string before_;
 };
 

@@ -195,7 +195,11 @@ Json SecurityTest::StopAndReadJson(const std::string& container,
   cri::StopContainerResponse stopped;
   EXPECT_TRUE(
       Call(&cri::RuntimeService::Stub::StopContainer, stop, stopped).ok());
-  std::string text = ReadFile(absl::StrCat(directory_, "/logs/", name));
+  return JsonOf(name);
+}
+
+Json SecurityTest::JsonOf(const std::string& name) {
+  const std::string text = ReadFile(absl::StrCat(directory_, "/logs/", name));
   // A terminal may have echoed something before it.
   const size_t begin = text.find('{');
   EXPECT_NE(begin, text.npos) << text;

@@ -97,6 +97,9 @@ class SecurityTest : public FieldsTest,
   // its log, `name` of the pod's log directory.
   Json StopAndReadJson(const std::string& container, const std::string& name);
 
+  // The JSON that a container's program has printed to its log so far.
+  Json JsonOf(const std::string& name);
+
   // Waits until a container has written to its log.
   void AwaitLog(const std::string& name);
 

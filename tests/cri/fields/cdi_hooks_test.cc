@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/cri/fields/cdi_fixture.h"
+#include "tests/cri/fields/shared_tree.h"
 
 // CDI_devices: the hooks of a spec.
 namespace caisson::cri_test {
@@ -20,6 +21,19 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr char kPath[] = "  env: [\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"]\n";
+
+// Its three, and what the shell has for the script and its output: what begins
+// with `own`.
+void ExpectFds(const std::string& dumped, const std::string& own) {
+  const std::vector<std::string> fds =
+      absl::StrSplit(dumped, '\n', absl::SkipEmpty());
+  EXPECT_GE(fds.size(), 3u);
+  for (const std::string& fd : fds) {
+    EXPECT_THAT(fd, testing::AnyOf(HasSubstr("/memfd:input"),
+                                   testing::StartsWith("pipe:["),
+                                   testing::StartsWith(own)));
+  }
+}
 
 // Hooks of the host get nothing from an image (CVE-2025-23266).
 TEST_F(CdiFieldsTest, HooksHaveTheirOwnEnvironmentAndNoFiles) {
@@ -45,15 +59,7 @@ for fd in /proc/$$/fd/*; do /bin/readlink $fd; done >DIR/fds
   EXPECT_EQ(Dumped("cwd"), "/\n");
   EXPECT_EQ(Dumped("place"),
             absl::StrCat("/\nmnt:[", HostNamespace("mnt"), "]\n"));
-  // Its three, and those the shell has for the script and its output.
-  const std::vector<std::string> fds =
-      absl::StrSplit(Dumped("fds"), '\n', absl::SkipEmpty());
-  EXPECT_GE(fds.size(), 3u);
-  for (const std::string& fd : fds) {
-    EXPECT_THAT(fd, testing::AnyOf(HasSubstr("/memfd:input"),
-                                   testing::StartsWith("pipe:["),
-                                   HasSubstr(directory_ + "/hooks/")));
-  }
+  ExpectFds(Dumped("fds"), directory_ + "/hooks/");
   const Json state = Json::parse(Dumped("state"), nullptr, false);
   ASSERT_FALSE(state.is_discarded());
   EXPECT_EQ(state["id"], container);
@@ -151,6 +157,35 @@ mount -t tmpfs -o ro card proc/tty)",
   EXPECT_EQ(HostMounts(), before);
 }
 
+// Of what is shared with the host: the root that hooks had a clone of is let
+// go alone, and what they mount stays among their own mounts.
+TEST_F(CdiFieldsTest, HooksChangeNoMountOfTheHost) {
+  const SharedTree shared(Writable());
+  fs::create_directory(shared.path() + "/late");
+  Spec("hooks:\n" + Hook("createContainer",
+                         R"(bundle=$(sed 's/.*"bundle":"//; s/".*//')
+cat $bundle/rootfs/volume/below/seen >DIR/seen
+mount -t tmpfs late DIR/writable/late
+echo late >DIR/writable/late/file)",
+                         kPath));
+  for (const char* handler : {"", "caisson-requested"}) {
+    SCOPED_TRACE(handler);
+    const std::string container = Start(Pod(nullptr, handler), [&](auto& it) {
+      Ask(it);
+      cri::Mount& mount = *it.add_mounts();
+      mount.set_host_path(shared.path());
+      mount.set_container_path("/volume");
+      mount.set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
+    });
+    // The hook's and the container's.
+    EXPECT_EQ(Dumped("seen"), "yes");
+    EXPECT_EQ(Read(container, "/volume/below/seen"), "yes");
+    EXPECT_TRUE(shared.IsWhole());
+    EXPECT_FALSE(fs::exists(shared.path() + "/late/file"));
+    fs::remove(directory_ + "/hooks/seen");
+  }
+}
+
 // What a hook mounted stays, even for who may unmount.
 TEST_F(CdiFieldsTest, MountsOfHooksAreLocked) {
   Spec("hooks:\n" + Hook("createContainer",
@@ -213,14 +248,7 @@ for fd in /proc/$$/fd/*; do /bin/readlink $fd; done >DIR/fds
             absl::StrCat("net:[", uint64_t(report["namespaces"]["net"]), "]"));
   EXPECT_THAT(Dumped("cgroup"), testing::Not(HasSubstr(container)));
   EXPECT_THAT(Dumped("status"), HasSubstr("Uid:\t0\t0\t0\t0"));
-  const std::vector<std::string> fds =
-      absl::StrSplit(Dumped("fds"), '\n', absl::SkipEmpty());
-  EXPECT_GE(fds.size(), 3u);
-  for (const std::string& fd : fds) {
-    EXPECT_THAT(fd, testing::AnyOf(HasSubstr("/memfd:input"),
-                                   testing::StartsWith("pipe:["),
-                                   HasSubstr(directory_ + "/hooks/")));
-  }
+  ExpectFds(Dumped("fds"), directory_ + "/hooks/");
   const Json state = Json::parse(Dumped("state"), nullptr, false);
   ASSERT_FALSE(state.is_discarded());
   EXPECT_EQ(state["id"], container);
@@ -233,7 +261,8 @@ TEST_F(CdiFieldsTest, StartContainerHooksAreConfinedAsTheProgram) {
   Spec(absl::StrCat(
       "hooks:\n- hookName: startContainer\n  path: /bin/sh\n"
       "  args: [sh, -c, 'cat >/tmp/state; cat /proc/self/status >/tmp/status;"
-      " cat /proc/self/environ >/tmp/env; pwd >/tmp/cwd']\n"
+      " cat /proc/self/environ >/tmp/env; pwd >/tmp/cwd;"
+      " for fd in /proc/$$/fd/*; do readlink $fd; done >/tmp/fds; true']\n"
       "  env: [\"PATH=/bin\"]\n"));
   for (const char* handler : {"", "caisson-requested"}) {
     SCOPED_TRACE(handler);
@@ -243,6 +272,7 @@ TEST_F(CdiFieldsTest, StartContainerHooksAreConfinedAsTheProgram) {
       it.clear_command();
       it.add_command("sleep");
       it.add_command("1000");
+      it.set_working_dir("/tmp");
       auto& security = *it.mutable_linux()->mutable_security_context();
       security.mutable_run_as_user()->set_value(1000);
       security.set_no_new_privs(true);
@@ -260,6 +290,7 @@ TEST_F(CdiFieldsTest, StartContainerHooksAreConfinedAsTheProgram) {
     // The shell's own beside it.
     EXPECT_EQ(Left("env"), std::string("SHLVL=1\0PATH=/bin\0PWD=/\0", 24));
     EXPECT_EQ(Left("cwd"), "/\n");
+    ExpectFds(Left("fds"), "/tmp/fds");
     EXPECT_THAT(Left("status"),
                 AllOf(HasSubstr("Uid:\t1000\t1000\t1000\t1000"),
                       HasSubstr("CapEff:\t0000000000000000"),

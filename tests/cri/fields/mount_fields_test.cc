@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/cri/fields/fields_fixture.h"
+#include "tests/cri/fields/shared_tree.h"
 
 // Mount and Device: what each field does.
 namespace caisson::cri_test {
@@ -150,27 +151,17 @@ TEST_F(MountFieldsTest, HostMountsPropagateWhenAsked) {
 
 // What lets go of its copy of a shared tree takes nothing of the host's along.
 TEST_F(MountFieldsTest, TheHostKeepsWhatIsMountedBelowASharedVolume) {
-  const std::string source = Source();
-  ASSERT_EQ(
-      mount(source.c_str(), source.c_str(), nullptr, MS_BIND | MS_REC, nullptr),
-      0);
-  ASSERT_EQ(mount(nullptr, source.c_str(), nullptr, MS_SHARED, nullptr), 0);
-  fs::create_directory(source + "/below");
-  ASSERT_EQ(mount("below", (source + "/below").c_str(), "tmpfs", 0, nullptr),
-            0);
-  std::ofstream(source + "/below/seen") << "yes";
+  const SharedTree shared(Source());
   for (const char* handler : {"", "caisson-requested"}) {
     const std::string container = Start(Pod(nullptr, handler), [&](auto& it) {
       cri::Mount& mount = *it.add_mounts();
-      mount.set_host_path(source);
+      mount.set_host_path(shared.path());
       mount.set_container_path("/volume");
       mount.set_propagation(cri::PROPAGATION_BIDIRECTIONAL);
     });
     EXPECT_EQ(Read(container, "/volume/below/seen"), "yes") << handler;
-    EXPECT_TRUE(fs::exists(source + "/below/seen")) << handler;
+    EXPECT_TRUE(shared.IsWhole()) << handler;
   }
-  umount2((source + "/below").c_str(), MNT_DETACH);
-  umount2(source.c_str(), MNT_DETACH);
 }
 
 TEST_F(MountFieldsTest, ImagesAreVolumesReadOnlyAndNotRun) {

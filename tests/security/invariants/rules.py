@@ -13,6 +13,9 @@ CREDENTIALS = {"setresuid", "setresgid", "setreuid", "setregid", "setuid",
                "setgid", "setfsuid", "setfsgid"}
 LOADED = re.compile(r"\.so(\.|$)|nsswitch|/etc/(passwd|group|ld\.so|hosts)|"
                     r"/locale|gconv|/usr/")
+KNOB = re.compile(r"(?:^|/)(uid_map|gid_map|setgroups|oom_score_adj|loginuid|"
+                  r"timens_offsets|attr|sys)(/|$)")
+OF_PROCFS = re.compile(r"(self|thread-self|\d+)/|sys/(kernel|net|fs)/")
 
 
 def paths_start_at_fds(stories, seen):
@@ -62,12 +65,50 @@ def no_procfs_by_path(stories, seen):
             seen["calls"] += 1
             if phase == "host" and call.string(1) == "/proc/self/mountinfo":
                 continue  # of the host's mounts, to find a volume's
-            # A holder's sysctls are the exception; see paths.py.
+            # A holder takes its procfs for sysctls; see knobs_start_at_a_procfs.
             if entered and story.kind != "holder" and \
                     call.name in ("open", "openat") and \
                     call.fd(0) is None and \
                     (call.string(1) or "").startswith("/proc"):
                 yield f"{story}: {call}"
+
+
+def handle_of(calls, at):
+    """The call that opened the directory of calls[at], and its first use."""
+    fd = calls[at].fd(0)
+    for i in range(at - 1, -1, -1):
+        if calls[i].name in ("open", "openat", "openat2") and \
+                calls[i].number() == fd:
+            return calls[i], next(uses_of(calls, i, fd))
+    return None, None
+
+
+def knobs_start_at_a_procfs(stories, seen):
+    """4, B15: what is written to a procfs is never opened by an absolute path,
+    and always below a handle that was seen to be a procfs."""
+    seen.update(dict.fromkeys(("oom_score_adj", "uid_map", "gid_map", "sys"),
+                              0))
+    lists = [story.calls for story in stories]
+    lists += {id(story.keepers_calls): story.keepers_calls
+              for story in stories}.values()
+    for calls in lists:
+        for i, call in enumerate(calls):
+            if call.name not in ("open", "openat", "openat2"):
+                continue
+            directory, index = PATHS[call.name][0]
+            fd = None if directory is None else call.fd(directory)
+            path = call.string(index) or ""
+            if fd is None and path.startswith("/proc/") and KNOB.search(path):
+                yield f"by an absolute path: {call}"
+            knob = KNOB.search(path) if OF_PROCFS.match(path) else None
+            if fd is None or knob is None:
+                continue
+            seen[knob.group(1)] += 1
+            opened, used = handle_of(calls, i)
+            if opened is None or opened.string(1) != "/proc" or \
+                    used.name != "fstatfs" or "PROC_SUPER_MAGIC" not in \
+                    str(used):
+                yield f"not below a procfs that was looked at: {call}"
 
 
 def uses_of(calls, start, fd):
@@ -229,7 +270,7 @@ def filters_are_last(stories, seen):
 KEEPERS = {
     1: [paths_start_at_fds, allowances_are_used],
     3: [sources_come_first],
-    4: [no_procfs_by_path],
+    4: [no_procfs_by_path, knobs_start_at_a_procfs],
     5: [special_files_are_checked],
     6: [filters_are_last],
     8: [start_and_exec_are_one],

@@ -15,6 +15,7 @@ class Story:
     def __init__(self, process):
         self.pid = process.pid
         self.keeper = process.maker.pid
+        self.keepers_calls = process.maker.calls
         self.calls = []
         self.program = None  # the call that became it
         while process is not None:
