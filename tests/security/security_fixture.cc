@@ -1,6 +1,7 @@
 #include "tests/security/security_fixture.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/base/id.h"
+#include "runtime/base/unique_fd.h"
 #include "tests/support/machine.h"
 
 namespace caisson::cri_test {
@@ -224,7 +226,11 @@ void SecurityTest::RestartDaemon() {
   const std::string pid_file = directory_ + "/caissond.pid";
   const int old = std::atoi(ReadFile(pid_file).c_str());
   ASSERT_GT(old, 1);
+  const UniqueFd ended(static_cast<int>(syscall(SYS_pidfd_open, old, 0)));
   kill(old, SIGKILL);
+  // Another refuses to start while it answers.
+  pollfd wait = {ended.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&wait, 1, 20000), 1);
   const std::string config = directory_ + "/config.toml";
   const std::string log = directory_ + "/caissond.log";
   const pid_t pid = fork();
