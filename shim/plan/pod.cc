@@ -251,6 +251,11 @@ absl::Status PlanCgroupParent(const std::string& parent,
                               const config::Config& config,
                               PodDecision& decision) {
   RETURN_IF_ERROR(CheckText(kCgroupParent, parent, 4095, true));
+  for (absl::string_view part : absl::StrSplit(parent, '/')) {
+    if (part == ".." || part == ".") {
+      return Refuse(kCgroupParent, parent, "leaves its parent");
+    }
+  }
   if (config.cgroup.UsesSystemd()) {
     return PlanSlice(parent, config, decision);
   }
@@ -260,11 +265,6 @@ absl::Status PlanCgroupParent(const std::string& parent,
   if (absl::EndsWith(parent, ".slice")) {
     return Refuse(kCgroupParent, parent,
                   "is a systemd slice; the cgroup driver here is cgroupfs");
-  }
-  for (absl::string_view part : absl::StrSplit(parent, '/')) {
-    if (part == ".." || part == ".") {
-      return Refuse(kCgroupParent, parent, "leaves its parent");
-    }
   }
   const std::vector<std::string> parts =
       absl::StrSplit(parent, '/', absl::SkipEmpty());
