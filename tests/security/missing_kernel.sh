@@ -30,7 +30,7 @@ umount2                   start fork server: build stage: change root
 unshare                   start fork server: build stage: make mount namespace
 prctl:0=4                 serve forks: forbid dumping
 prctl:0=3                 serve forks: forbid dumping: still dumpable
-openat2                   configure-namespaces: sysctl
+openat2                   write-id-maps: open
 setns:1=0x10000000        enter-pod-namespaces: enter namespace user
 setns:1=0x08000000        enter-pod-namespaces: enter namespace ipc
 setns:1=0x04000000        enter-pod-namespaces: enter namespace uts
@@ -43,7 +43,7 @@ setresuid                 make-namespaces: set user
 sethostname               configure-namespaces: set hostname
 setsid                    start-session: start session
 getcwd                    enter-working-directory: check working directory
-close_range               close-keeper-files: close the keeper
+close_range               close-keeper-files: close files
 prctl:0=24                drop-bounding-set: drop capability
 prctl:0=8                 switch-user: keep capabilities
 capset                    set-capabilities: set capabilities
