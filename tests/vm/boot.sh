@@ -32,6 +32,7 @@ fill() { # fill DIR
   done
   rm -f "$1"/repo/build/images/big*
   cat >"$1/vm-main.sh" <<MAIN
+echo "vm: up"
 mount -t tmpfs -o size=3g tmp /tmp
 # After it: the checkout may lie below /tmp.
 mkdir -p "$PWD"
@@ -53,14 +54,37 @@ rm -rf "$work/disk"
 
 # Without cx16: emulated, a 16-byte exchange is not atomic between two
 # processors, which ends 6.12 in its allocator while it boots.
-timeout --foreground "${CAISSON_VM_TIMEOUT:-1800}" qemu-system-x86_64 \
-  -accel tcg,thread=multi -smp 2 -m 6144 \
-  -cpu "${CAISSON_VM_CPU:-max,cx16=off}" -nographic -no-reboot \
-  -nic none -kernel "$vm/$kernel.kernel" -initrd "$vm/$kernel.initrd" \
-  -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0 ${CAISSON_VM_APPEND:-}" \
-  -drive "file=$vm/root.ext4,if=virtio,format=raw,snapshot=on" \
-  -drive "file=$work/work.ext4,if=virtio,format=raw,snapshot=on" \
-  </dev/null | stdbuf -oL tr -d '\r' | tee "$work/out"
+boot() {
+  timeout --foreground "${CAISSON_VM_TIMEOUT:-1800}" qemu-system-x86_64 \
+    -accel tcg,thread=multi -smp 2 -m 6144 \
+    -cpu "${CAISSON_VM_CPU:-max,cx16=off}" -nographic -no-reboot \
+    -nic none -kernel "$vm/$kernel.kernel" -initrd "$vm/$kernel.initrd" \
+    -append "console=ttyS0 quiet panic=-1 oops=panic systemd.show_status=0 ${CAISSON_VM_APPEND:-}" \
+    -drive "file=$vm/root.ext4,if=virtio,format=raw,snapshot=on" \
+    -drive "file=$work/work.ext4,if=virtio,format=raw,snapshot=on" \
+    -pidfile "$work/pid" \
+    </dev/null | stdbuf -oL tr -d '\r' | tee "$work/out"
+}
+
+# Emulated, a kernel sometimes spins before its first word: such a machine is
+# started again.
+for attempt in 1 2 3; do
+  : >"$work/out"
+  boot &
+  machine=$!
+  for ((second = 0; second < 240; second++)); do
+    ! grep -qa 'vm: up' "$work/out" && kill -0 "$machine" 2>/dev/null || break
+    sleep 1
+  done
+  if ! grep -qa 'vm: up' "$work/out" && kill -0 "$machine" 2>/dev/null; then
+    echo "vm: attempt $attempt did not come up"
+    kill -9 "$(<"$work/pid")"
+    wait "$machine" || true
+    continue
+  fi
+  wait "$machine" || true
+  break
+done
 code=$(sed -n 's/.*vm: exit code //p' "$work/out" | tail -1)
 [[ -n $code ]] || { echo "vm: it ended without an answer" >&2; exit 1; }
 exit "$code"
