@@ -1,12 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -14,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "runtime/cgroup/cgroup.h"
+#include "tests/security/bounded_group.h"
 #include "tests/security/process_facts.h"
 #include "tests/security/security_fixture.h"
 #include "tests/support/machine.h"
@@ -35,22 +34,22 @@ constexpr auto kPatience = std::chrono::seconds(20);
 
 class CgroupEscapeTest : public SecurityTest {
  protected:
+  void SetUp() override {
+    SecurityTest::SetUp();
+    run_.emplace(layout_, config_.cgroup.driver, config_.cgroup.parent);
+  }
+
   // As the kubelet would: the parent is the test's, and stays.
   void TearDown() override {
-    if (HasFailure() && !parent_.empty()) {
+    if (HasFailure() && parent_) {
       // Whatever went wrong, no swarm may outlive the test.
-      KillAllOf(parent_);
-      KillAllOf(config_.cgroup.parent);
+      parent_->KillAll();
+      run_->KillAll();
     }
     SecurityTest::TearDown();
-    if (!parent_.empty()) {
-      SetProcesses(config_.cgroup.parent, "max");
-    }
-    for (const std::string& directory : Directories(parent_)) {
-      if (!parent_.empty()) {
-        EXPECT_TRUE(rmdir(directory.c_str()) == 0 || errno == ENOENT)
-            << directory;
-      }
+    if (parent_) {
+      run_->Allow("max");
+      parent_->Remove();
     }
   }
 
@@ -58,74 +57,13 @@ class CgroupEscapeTest : public SecurityTest {
   // daemon has what is below no parent there is a bound as well, for a swarm
   // that is not where it was asked for.
   std::string PodBelowParent(int processes) {
-    parent_ = absl::StrCat("caisson-parent-", getpid());
-    SetProcesses(config_.cgroup.parent, absl::StrCat(kMostProcesses));
-    SetProcesses(parent_, absl::StrCat(processes));
+    parent_.emplace(layout_, config_.cgroup.driver,
+                    absl::StrCat(config_.cgroup.parent, "-parent", getpid()));
+    run_->Allow(absl::StrCat(kMostProcesses));
+    parent_->Allow(absl::StrCat(processes));
     return ModePod([&](cri::PodSandboxConfig& config) {
-      config.mutable_linux()->set_cgroup_parent("/" + parent_);
+      config.mutable_linux()->set_cgroup_parent(parent_->parent());
     });
-  }
-
-  void SetProcesses(const std::string& path, const std::string& most) {
-    const auto pids = layout_.v1.find("pids");
-    const std::string directory = absl::StrCat(
-        pids == layout_.v1.end() ? layout_.unified : pids->second, "/", path);
-    EXPECT_TRUE(mkdir(directory.c_str(), 0755) == 0 || errno == EEXIST);
-    const std::string file = directory + "/pids.max";
-    std::ofstream(file) << most;
-    EXPECT_EQ(::caisson::testing::ReadFile(file), most + "\n");
-  }
-
-  // By number and not by what is tested here, until nothing is left.
-  void KillAllOf(const std::string& path) {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    for (bool left = true; left && std::chrono::steady_clock::now() < end;) {
-      left = false;
-      for (const std::string& directory : Directories(path)) {
-        for (const int pid : ProcessesIn(directory)) {
-          // 0 is a process that isn't seen from here.
-          left = left || (pid > 0 && kill(pid, SIGKILL) == 0);
-        }
-      }
-    }
-    EXPECT_THAT(ProcessesBelow(path), IsEmpty());
-  }
-
-  // Those in a directory of a hierarchy and in all below it.
-  static std::vector<int> ProcessesIn(const std::string& directory) {
-    std::vector<int> pids;
-    std::error_code error;
-    for (std::filesystem::recursive_directory_iterator entry(directory, error),
-         end;
-         !error && entry != end; entry.increment(error)) {
-      if (entry->path().filename() == "cgroup.procs") {
-        std::ifstream file(entry->path());
-        for (int pid = 0; file >> pid;) {
-          pids.push_back(pid);
-        }
-      }
-    }
-    return pids;
-  }
-
-  // The group's directory in each hierarchy.
-  std::vector<std::string> Directories(const std::string& path) {
-    std::vector<std::string> all = {absl::StrCat(layout_.unified, "/", path)};
-    for (const auto& [controller, mount_point] : layout_.v1) {
-      all.push_back(absl::StrCat(mount_point, "/", path));
-    }
-    return all;
-  }
-
-  std::vector<int> ProcessesBelow(const std::string& path) {
-    const auto group = cgroup::Cgroup::Open(layout_, path);
-    if (!group.ok()) {
-      return {};
-    }
-    const auto pids = group->Processes();
-    EXPECT_TRUE(pids.ok()) << pids.status();
-    return pids.ok() ? std::vector<int>(pids->begin(), pids->end())
-                     : std::vector<int>();
   }
 
   // Each hierarchy that limits it has the process below the parent.
@@ -140,7 +78,10 @@ class CgroupEscapeTest : public SecurityTest {
       if (!parts[1].empty() && parts[1] != "memory" && parts[1] != "pids") {
         continue;
       }
-      EXPECT_TRUE(absl::StartsWith(parts[2], "/" + parent_)) << line;
+      // With nothing to limit it may be in the parent itself.
+      EXPECT_TRUE(absl::StartsWith(parts[2] + "/",
+                                   absl::StrCat("/", parent_->path(), "/")))
+          << line;
       ++hierarchies;
     }
     EXPECT_EQ(hierarchies, layout_.is_v2() ? 1 : 3);
@@ -162,7 +103,7 @@ class CgroupEscapeTest : public SecurityTest {
     int pid = 0;
     const auto end = std::chrono::steady_clock::now() + kPatience;
     while (pid == 0 && std::chrono::steady_clock::now() < end) {
-      pid = PidsNamed("busybox", ProcessesBelow(parent_));
+      pid = PidsNamed("busybox", parent_->Processes());
       std::this_thread::yield();
     }
     EXPECT_GT(pid, 0);
@@ -192,7 +133,8 @@ class CgroupEscapeTest : public SecurityTest {
     return keeper;
   }
 
-  std::string parent_;
+  std::optional<BoundedGroup> run_;  // what has all of this daemon
+  std::optional<BoundedGroup> parent_;
 };
 
 CAISSON_BOTH_MODES(CgroupEscapeTest);
@@ -251,7 +193,7 @@ TEST_P(CgroupEscapeTest, H2TheKeeperOutlivesItsPodsMemory) {
   const std::string group =
       ::caisson::testing::ReadFile(absl::StrCat("/proc/", keeper, "/cgroup"));
   EXPECT_THAT(group, HasSubstr(config_.cgroup.keepers));
-  EXPECT_THAT(group, Not(HasSubstr(parent_)));
+  EXPECT_THAT(group, Not(HasSubstr(parent_->path())));
   for (int i = 0; i < 30; ++i) {
     cri::ExecSyncResponse response;
     const grpc::Status status =
@@ -283,11 +225,11 @@ TEST_P(CgroupEscapeTest, H2WithoutAKeeperNothingRuns) {
         << created.error_message();
   }
   const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!ProcessesBelow(parent_).empty() &&
+  while (!parent_->Processes().empty() &&
          std::chrono::steady_clock::now() < end) {
     std::this_thread::yield();
   }
-  EXPECT_THAT(ProcessesBelow(parent_), IsEmpty());
+  EXPECT_THAT(parent_->Processes(), IsEmpty());
 }
 
 // GHSA-5g49-rx9x-qfc6.
@@ -352,18 +294,18 @@ TEST_P(CgroupEscapeTest, H6ASwarmIsStopped) {
     });
     const std::string group = CgroupOf(bomb);
     const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (ProcessesBelow(group).size() < 50 &&
+    while (ProcessesBelow(layout_, group).size() < 50 &&
            std::chrono::steady_clock::now() < end) {
       std::this_thread::yield();
     }
-    EXPECT_GE(ProcessesBelow(group).size(), 50u);
+    EXPECT_GE(ProcessesBelow(layout_, group).size(), 50u);
     EXPECT_TRUE(StopNow(bomb).ok());
-    EXPECT_THAT(ProcessesBelow(group), IsEmpty());
+    EXPECT_THAT(ProcessesBelow(layout_, group), IsEmpty());
     cri::RemoveContainerRequest remove;
     remove.set_container_id(bomb);
     cri::RemoveContainerResponse removed;
     EXPECT_TRUE(Call(&Stub::RemoveContainer, remove, removed).ok());
-    for (const std::string& directory : Directories(group)) {
+    for (const std::string& directory : DirectoriesOf(layout_, group)) {
       EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
     }
   }
@@ -378,7 +320,7 @@ TEST_P(CgroupEscapeTest, H6AFrozenContainerIsStopped) {
   // What can't run does not answer, and is ended in time.
   const grpc::Status status = StopNow(container);
   EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_THAT(ProcessesBelow(group), IsEmpty());
+  EXPECT_THAT(ProcessesBelow(layout_, group), IsEmpty());
 }
 
 }  // namespace

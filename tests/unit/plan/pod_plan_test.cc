@@ -162,6 +162,35 @@ TEST(PodPlanTest, CgroupParentLosesItsSurplusSlashes) {
   EXPECT_EQ(Plan(request).cgroup_parent, "kubepods/burstable");
 }
 
+TEST(PodPlanTest, CgroupParentOfSystemdIsASlice) {
+  config::Config config;
+  config.cgroup.driver = "systemd";
+  config.cgroup.parent = "caisson";
+  RunPodSandboxRequest request = GoodPod();
+
+  struct {
+    const char* parent;
+    const char* path;
+    const char* slice;
+  } const slices[] = {
+      {"", "caisson.slice", "caisson.slice"},
+      {"kubepods-pod1.slice", "kubepods.slice/kubepods-pod1.slice",
+       "kubepods-pod1.slice"},
+      {"/kubepods.slice/kubepods-pod1.slice",
+       "kubepods.slice/kubepods-pod1.slice", "kubepods-pod1.slice"},
+  };
+
+  for (const auto& slice : slices) {
+    SCOPED_TRACE(slice.parent);
+    request.mutable_config()->mutable_linux()->set_cgroup_parent(slice.parent);
+    const absl::StatusOr<PodDecision> decision =
+        PlanPod(request, config, Selinux());
+    ASSERT_TRUE(decision.ok()) << decision.status();
+    EXPECT_EQ(decision->cgroup_parent, slice.path);
+    EXPECT_EQ(decision->slice, slice.slice);
+  }
+}
+
 TEST(PodPlanTest, PortsWithoutAHostsPortAreLeftOut) {
   RunPodSandboxRequest request = GoodPod();
 

@@ -12,6 +12,7 @@ namespace {
 
 using ::runtime::v1::PodSandboxConfig;
 using ::runtime::v1::RunPodSandboxRequest;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 namespace cri = ::runtime::v1;
 
@@ -339,6 +340,34 @@ TEST_P(PodRefusalTest, NamesFieldAndValue) {
   EXPECT_EQ(status.code(), GetParam().code) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
   EXPECT_LT(status.message().size(), 1024u);
+}
+
+TEST(PodRefusalOfSystemdTest, NamesTheParent) {
+  config::Config config;
+  config.cgroup.driver = "systemd";
+
+  struct {
+    const char* parent;
+    const char* message;
+  } const parents[] = {
+      {"/a.slice/../../b.slice", "leaves its parent"},
+      {"../b.slice", "leaves its parent"},
+      {"/kubepods/pod1", "\"/kubepods/pod1\""},
+      {"x-.slice", "\"x-.slice\""},
+      {"x--y.slice", "\"x--y.slice\""},
+      {"x.service", "\"x.service\""},
+  };
+
+  for (const auto& parent : parents) {
+    SCOPED_TRACE(parent.parent);
+    RunPodSandboxRequest request = GoodPod();
+    request.mutable_config()->mutable_linux()->set_cgroup_parent(parent.parent);
+    const absl::Status status = PlanPod(request, config, Selinux()).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("config.linux.cgroup_parent"),
+                      HasSubstr(parent.message)));
+  }
 }
 
 std::string NameOf(const testing::TestParamInfo<Refusal>& info) {
