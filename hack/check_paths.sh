@@ -14,7 +14,7 @@ by_path='open|creat|openat|fopen|freopen|opendir|stat|lstat|access|mount|umount'
 by_path+='|umount2|mkdir|mkdirat|rmdir|unlink|unlinkat|rename|renameat2?|chown'
 by_path+='|lchown|fchownat|chmod|fchmodat|realpath|readlink|readlinkat|symlink'
 by_path+='|symlinkat|link|linkat|mknod|mknodat|truncate|chdir|chroot|statfs'
-by_path+='|canonicalize_file_name|nftw|ftw|glob|dlopen|system|popen'
+by_path+='|ListDirectory|canonicalize_file_name|nftw|ftw|glob|dlopen|system|popen'
 by_path+='|getpw[a-z_]*|getgr(nam|gid|ent)[a-z_]*|getaddrinfo|execvpe?'
 
 allowed() { # the list, without its comments
@@ -71,12 +71,11 @@ exit "$bad"
 # runtime/kernel/apparmor.cc | std::ifstream file(kEnabled) | sysfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
 # runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
+# runtime/kernel/mount_api.cc | ::mount(nullptr, "/" | propagation, of all mounts that we see
 # runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
 # runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
 # runtime/kernel/procfs.cc | open("/proc", O_PATH | looked at, and all else is opened beneath it
 # runtime/kernel/selinux.cc | openat(directory, name, O_PATH | one component, by fd, no link is followed
-# runtime/kernel/selinux.cc | openat(file.get(), "." | the directory that the fd is
-# runtime/kernel/selinux.cc | openat(root, "." | the directory that the fd is
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
 # runtime/mount/source.cc | fd.reset(open(path.c_str() | the same, once made
 # runtime/mount/source.cc | mkdir(path.substr(0, slash) | a volume's source, among the host's mounts
@@ -87,7 +86,8 @@ exit "$bad"
 # runtime/rootfs/devices.cc | symlinkat(link.target, dev, link.name) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mkdirat(dev, name, 0755) | a constant name in a tmpfs just made
 # runtime/rootfs/devices.cc | mknodat(dev, name.data() | one component in a tmpfs just made
-# runtime/rootfs/devices.cc | opendir(directory.c_str()) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | ListDirectory(directory) | the host's /dev, before the stage
+# runtime/rootfs/devices.cc | lstat(directory.c_str(), &base) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | lstat(path.c_str(), &facts) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | stat(path, &facts) | the host's /dev, before the stage
 # runtime/rootfs/devices.cc | mknodat(directory, name | one component, by fd, in what nobody else can change yet
@@ -98,12 +98,10 @@ exit "$bad"
 # runtime/keeper/pod_init.cc | chdir(kStageRoot) | a directory of the stage
 # runtime/keeper/pod_init.cc | open(".", O_PATH | the directory we stand on
 # runtime/keeper/stage.cc | mkdirat(stage | constant names in a tmpfs just made
-# runtime/keeper/stage.cc | ::mount(nullptr, "/" | propagation of the host's mounts
 # runtime/keeper/stage.cc | open("/", O_PATH | the root of the host, to build the stage on
 # runtime/keeper/stage.cc | umount2(".", MNT_DETACH) | the old root, after pivot_root
 # runtime/keeper/stage.cc | mkdir(path.c_str(), 0711) | a mount point of the stage
 # runtime/keeper/stage.cc | mknod(path.c_str(), S_IFREG | a mount point of the stage
-# runtime/keeper/create_hooks.cc | ::mount(nullptr, "/" | propagation of the mounts of hooks
 # runtime/keeper/create_hooks.cc | realpath(path.c_str(), real) | the daemon's own directory of the container
 # runtime/keeper/create_hooks.cc | open(lent.rootfs.c_str() | the daemon's own directory of the container
 # runtime/keeper/create_hooks.cc | umount2(".", MNT_DETACH) | the mount we stand on
@@ -111,12 +109,10 @@ exit "$bad"
 # runtime/keeper/init_hooks.cc | umount2(path.c_str() | a mount point of the stage
 # runtime/keeper/init_namespaces.cc | open("/", O_PATH | takes the container's root by fd
 # runtime/keeper/init_devices.cc | mkdir(place.c_str(), 0700) | a directory of the stage
-# runtime/keeper/init_mounts.cc | ::mount(nullptr, "/" | propagation of the container's own mounts
 # runtime/keeper/init_mounts.cc | chdir("/") | the root we stand in
 # runtime/keeper/init_mounts.cc | open(".", O_PATH | the root we stand on
 # runtime/keeper/init_mounts.cc | umount2(".", MNT_DETACH) | the old root, after pivot_root
 # runtime/keeper/init_mounts.cc | open("/", O_PATH | takes the container's root by fd
-# runtime/keeper/fork_server.cc | ::mount(nullptr, "/" | propagation of the keepers' mounts
 # runtime/keeper/pod_steps.cc | mkdir(path.c_str(), 0711) | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | open(path.c_str(), O_PATH | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | umount2(path.c_str() | the daemon's own directory of the pod

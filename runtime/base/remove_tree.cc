@@ -1,16 +1,15 @@
 #include "runtime/base/remove_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 
@@ -18,10 +17,6 @@ namespace caisson {
 namespace {
 
 constexpr int kMaxDepth = 4096;
-
-struct DirectoryCloser {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
 
 absl::StatusOr<uint64_t> MountId(int fd) {
   struct statx facts = {};
@@ -31,7 +26,7 @@ absl::StatusOr<uint64_t> MountId(int fd) {
   return facts.stx_mnt_id;
 }
 
-absl::Status EmptyDirectory(UniqueFd fd, uint64_t mount, int depth);
+absl::Status EmptyDirectory(int directory, uint64_t mount, int depth);
 
 absl::Status RemoveEntry(int parent, const char* name, uint64_t mount,
                          int depth) {
@@ -41,7 +36,7 @@ absl::Status RemoveEntry(int parent, const char* name, uint64_t mount,
   if (errno != EISDIR && errno != EPERM) {
     return ErrnoError("remove", name);
   }
-  UniqueFd child(
+  const UniqueFd child(
       openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!child.ok()) {
     return ErrnoError("open", name);
@@ -51,30 +46,25 @@ absl::Status RemoveEntry(int parent, const char* name, uint64_t mount,
     return absl::FailedPreconditionError(
         absl::StrCat("remove ", name, ": something is mounted there"));
   }
-  RETURN_IF_ERROR(EmptyDirectory(std::move(child), mount, depth + 1));
+  RETURN_IF_ERROR(EmptyDirectory(child.get(), mount, depth + 1));
   if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
     return ErrnoError("remove directory", name);
   }
   return absl::OkStatus();
 }
 
-absl::Status EmptyDirectory(UniqueFd fd, uint64_t mount, int depth) {
+absl::Status EmptyDirectory(int directory, uint64_t mount, int depth) {
   if (depth > kMaxDepth) {
     return absl::ResourceExhaustedError("remove directory: too deep");
   }
-  const std::unique_ptr<DIR, DirectoryCloser> directory(fdopendir(fd.get()));
-  if (directory == nullptr) {
-    return ErrnoError("read", "directory");
-  }
-  const int number = fd.release();
+  // Listed first: what goes while it is read makes readdir(3) skip others.
   std::vector<std::string> names;
-  while (const dirent* entry = readdir(directory.get())) {
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-      names.emplace_back(entry->d_name);
-    }
-  }
+  RETURN_IF_ERROR(VisitDirectory(directory, [&](const DirectoryEntry& entry) {
+    names.push_back(entry.name);
+    return absl::OkStatus();
+  }));
   for (const std::string& name : names) {
-    RETURN_IF_ERROR(RemoveEntry(number, name.c_str(), mount, depth));
+    RETURN_IF_ERROR(RemoveEntry(directory, name.c_str(), mount, depth));
   }
   return absl::OkStatus();
 }
@@ -82,13 +72,13 @@ absl::Status EmptyDirectory(UniqueFd fd, uint64_t mount, int depth) {
 }  // namespace
 
 absl::Status RemoveTree(const std::string& path) {
-  UniqueFd top(
+  const UniqueFd top(
       open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!top.ok()) {
     return errno == ENOENT ? absl::OkStatus() : ErrnoError("open", path);
   }
   ASSIGN_OR_RETURN(const uint64_t mount, MountId(top.get()));
-  RETURN_IF_ERROR(Annotate(EmptyDirectory(std::move(top), mount, 0), path));
+  RETURN_IF_ERROR(Annotate(EmptyDirectory(top.get(), mount, 0), path));
   if (rmdir(path.c_str()) != 0 && errno != ENOENT) {
     return ErrnoError("remove directory", path);
   }

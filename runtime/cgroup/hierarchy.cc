@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
-#include <memory>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -17,6 +16,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 
@@ -225,15 +225,12 @@ absl::StatusOr<uint64_t> ReadKey(const std::string& file,
 
 absl::StatusOr<std::vector<std::string>> ListChildren(
     const std::string& directory) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()), closedir);
-  if (dir == nullptr) {
-    return ErrnoError("open", directory);
-  }
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries,
+                   ListDirectory(directory));
   std::vector<std::string> names;
-  while (const dirent* entry = readdir(dir.get())) {
-    const absl::string_view name = entry->d_name;
-    if (entry->d_type == DT_DIR && name != "." && name != "..") {
-      names.emplace_back(name);
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.type == DT_DIR) {
+      names.push_back(entry.name);
     }
   }
   return names;

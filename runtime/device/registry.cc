@@ -1,6 +1,5 @@
 #include "runtime/device/registry.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/device/name.h"
@@ -32,23 +32,21 @@ bool IsSpecName(absl::string_view name) {
 absl::StatusOr<std::vector<std::string>> ListSpecs(
     const std::string& directory) {
   std::vector<std::string> paths;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                                closedir);
-  if (dir == nullptr) {
-    if (errno == ENOENT) {
-      return paths;
-    }
-    return ErrnoError("open", directory);
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries =
+      ListDirectory(directory);
+  if (absl::IsNotFound(entries.status())) {
+    return paths;
   }
-  while (const dirent* entry = readdir(dir.get())) {
-    if (!IsSpecName(entry->d_name)) {
+  RETURN_IF_ERROR(entries.status());
+  for (const DirectoryEntry& entry : *entries) {
+    if (!IsSpecName(entry.name)) {
       continue;
     }
     if (paths.size() == kMaxFiles) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "read ", directory, ": more than ", kMaxFiles, " specs"));
     }
-    paths.push_back(absl::StrCat(directory, "/", entry->d_name));
+    paths.push_back(absl::StrCat(directory, "/", entry.name));
   }
   std::sort(paths.begin(), paths.end());
   return paths;

@@ -1,6 +1,5 @@
 #include "runtime/image/layer_mounts.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
@@ -9,11 +8,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_api.h"
@@ -105,20 +104,17 @@ absl::Status LayerMounts::Unmount(const std::string& name) {
 }
 
 absl::Status LayerMounts::UnmountOthers(const std::set<std::string>& keep) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> list(opendir(directory_.c_str()),
-                                                 &closedir);
-  if (list == nullptr) {
-    return errno == ENOENT ? absl::OkStatus() : ErrnoError("list", directory_);
-  }
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(list.get())) {
-    if (entry->d_name[0] != '.' && keep.count(entry->d_name) == 0) {
-      names.emplace_back(entry->d_name);
-    }
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries =
+      ListDirectory(directory_);
+  if (!entries.ok()) {
+    return absl::IsNotFound(entries.status()) ? absl::OkStatus()
+                                              : entries.status();
   }
   absl::Status status;
-  for (const std::string& name : names) {
-    status.Update(Unmount(name));
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.name[0] != '.' && keep.count(entry.name) == 0) {
+      status.Update(Unmount(entry.name));
+    }
   }
   return status;
 }

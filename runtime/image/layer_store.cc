@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 
@@ -33,17 +34,13 @@ absl::Status MakeDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> ListDirectory(
-    const std::string& path) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> list(opendir(path.c_str()),
-                                                 &closedir);
-  if (list == nullptr) {
-    return ErrnoError("list", path);
-  }
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries,
+                   ListDirectory(path));
   std::vector<std::string> names;
-  while (const dirent* entry = readdir(list.get())) {
-    if (entry->d_type != DT_DIR) {
-      names.emplace_back(entry->d_name);
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.type != DT_DIR) {
+      names.push_back(entry.name);
     }
   }
   return names;
@@ -113,16 +110,14 @@ absl::Status LayerStore::SweepFiles() {
     names.insert(NameOf(diff_id));
   }
   LogFailure(mounts_.UnmountOthers(names));
-  ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                   ListDirectory(directory_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(directory_));
   for (const std::string& file : files) {
     if (names.count(std::string(absl::StripSuffix(file, kSuffix))) == 0) {
       LogFailure(RemoveFile(absl::StrCat(directory_, "/", file)));
     }
   }
   const std::string staging = directory_ + kStaging;
-  ASSIGN_OR_RETURN(const std::vector<std::string> staged,
-                   ListDirectory(staging));
+  ASSIGN_OR_RETURN(const std::vector<std::string> staged, ListFiles(staging));
   for (const std::string& file : staged) {
     LogFailure(RemoveFile(absl::StrCat(staging, "/", file)));
   }

@@ -1,7 +1,6 @@
 #include "runtime/keeper/create_hooks.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,12 +53,7 @@ struct Lent {
 
 absl::Status EnterNamespaces(const Pod& pod) {
   RETURN_IF_ERROR(EnterHostMounts());
-  if (unshare(CLONE_NEWNS) != 0) {
-    return ErrnoError("make", "mount namespace");
-  }
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
+  RETURN_IF_ERROR(kernel::UnshareMounts(MS_PRIVATE));
   using kernel::Namespace;
   const std::pair<const UniqueFd&, Namespace> kinds[] = {
       {pod.network, Namespace::kNetwork},

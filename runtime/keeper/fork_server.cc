@@ -1,6 +1,5 @@
 #include "runtime/keeper/fork_server.h"
 
-#include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "runtime/keeper/host_mounts.h"
 #include "runtime/keeper/stage.h"
 #include "runtime/keeper/supervisor.h"
+#include "runtime/kernel/mount_api.h"
 
 namespace caisson::keeper {
 namespace {
@@ -25,13 +25,7 @@ namespace {
 absl::Status EnterOwnMountNamespace() {
   RETURN_IF_ERROR(HoldHostMounts());
   RETURN_IF_ERROR(HoldStage());
-  if (unshare(CLONE_NEWNS) != 0) {
-    return ErrnoError("make", "mount namespace");
-  }
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
-  return absl::OkStatus();
+  return kernel::UnshareMounts(MS_SLAVE);
 }
 
 [[noreturn]] void RunKeeper(UniqueFd connection, bool allow_faults) {

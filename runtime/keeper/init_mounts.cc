@@ -375,9 +375,7 @@ absl::Status CloneRoot(ChildContext& context) {
   }
   // All but the clone goes with the old root, and a volume that is shared with
   // the host must not take along what is mounted below it there.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return ErrnoError("detach", "old root");
-  }
+  RETURN_IF_ERROR(kernel::SetPropagation(MS_PRIVATE));
   RETURN_IF_ERROR(kernel::AttachMount(clone.get(), target.get()));
   context.root = std::move(clone);
   return absl::OkStatus();

@@ -48,12 +48,7 @@ absl::Status AddInstance(int stage, const char* path, uint64_t attributes) {
 }
 
 absl::Status BuildStage() {
-  if (unshare(CLONE_NEWNS) != 0) {
-    return ErrnoError("make", "mount namespace");
-  }
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return ErrnoError("detach", "mounts");
-  }
+  RETURN_IF_ERROR(kernel::UnshareMounts(MS_PRIVATE));
   ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
                    kernel::NewFilesystem::Open("tmpfs"));
   RETURN_IF_ERROR(tmpfs.Set("mode", "711"));

@@ -1,6 +1,7 @@
 #include "runtime/kernel/mount_api.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 
 #include <cerrno>
@@ -51,6 +52,20 @@ absl::Status SetMountAttributes(int mount, const MountAttributes& attributes) {
     return ErrnoError("set attributes", "of mount");
   }
   return absl::OkStatus();
+}
+
+absl::Status SetPropagation(uint64_t propagation) {
+  if (::mount(nullptr, "/", nullptr, MS_REC | propagation, nullptr) != 0) {
+    return ErrnoError("set propagation", "of all mounts");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnshareMounts(uint64_t propagation) {
+  if (unshare(CLONE_NEWNS) != 0) {
+    return ErrnoError("make", "mount namespace");
+  }
+  return SetPropagation(propagation);
 }
 
 absl::Status AttachMount(int mount, int target) {

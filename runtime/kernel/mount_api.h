@@ -35,6 +35,14 @@ absl::StatusOr<UniqueFd> CloneTreeAt(int fd, bool recursive);
 // Changes a mount that this fd is the root of.
 absl::Status SetMountAttributes(int mount, const MountAttributes& attributes);
 
+// Sets the propagation of all mounts of this process's namespace: MS_PRIVATE,
+// MS_SLAVE (mount_namespaces(7)).
+absl::Status SetPropagation(uint64_t propagation);
+
+// Gives the process a mount namespace of its own, a copy in which all mounts
+// have `propagation`.
+absl::Status UnshareMounts(uint64_t propagation);
+
 // Attaches the detached `mount` at the file or directory `target` (O_PATH):
 // to what the fd holds, whatever happened to its name since.
 absl::Status AttachMount(int mount, int target);

@@ -1,6 +1,5 @@
 #include "runtime/kernel/selinux.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -8,10 +7,11 @@
 
 #include <cerrno>
 #include <cstring>
-#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_table.h"
@@ -58,22 +58,13 @@ class Relabeler {
       : label_(std::move(label)), mount_(mount) {}
 
   // What is in the directory, and what is below that.
-  absl::Status Enter(UniqueFd fd, int depth) {
+  absl::Status Enter(int directory, int depth) {
     if (depth > kMaxDepth) {
       return absl::ResourceExhaustedError("label directory: too deep");
     }
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(fdopendir(fd.get()),
-                                                        closedir);
-    if (directory == nullptr) {
-      return ErrnoError("read", "directory");
-    }
-    const int number = fd.release();
-    while (const dirent* entry = readdir(directory.get())) {
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-        RETURN_IF_ERROR(Label(number, entry->d_name, depth));
-      }
-    }
-    return absl::OkStatus();
+    return VisitDirectory(directory, [&](const DirectoryEntry& entry) {
+      return Label(directory, entry.name.c_str(), depth);
+    });
   }
 
  private:
@@ -89,12 +80,7 @@ class Relabeler {
       return absl::OkStatus();
     }
     if (S_ISDIR(facts.st_mode)) {
-      UniqueFd child(openat(file.get(), ".",
-                            O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!child.ok()) {
-        return ErrnoError("open", name);
-      }
-      RETURN_IF_ERROR(Enter(std::move(child), depth + 1));
+      RETURN_IF_ERROR(Enter(file.get(), depth + 1));
     }
     return SetLabel(PathBelow(directory, name), label_, false);
   }
@@ -128,12 +114,7 @@ absl::Status Relabel(int root, const std::string& label) {
   ASSIGN_OR_RETURN(const bool is_directory, IsDirectory(root));
   if (is_directory) {
     ASSIGN_OR_RETURN(const uint64_t mount, MountIdOf(root));
-    UniqueFd directory(openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!directory.ok()) {
-      return ErrnoError("open", "volume");
-    }
-    const absl::Status below =
-        Relabeler(label, mount).Enter(std::move(directory), 0);
+    const absl::Status below = Relabeler(label, mount).Enter(root, 0);
     if (!below.ok() && !absl::IsUnimplemented(below)) {
       return below;
     }

@@ -1,18 +1,17 @@
 #include "runtime/network/configuration.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
-#include <memory>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 
@@ -83,14 +82,12 @@ bool IsConfigurationName(absl::string_view name) {
 
 absl::StatusOr<std::vector<std::string>> ListFiles(
     const std::string& directory) {
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()), closedir);
-  if (dir == nullptr) {
-    return ErrnoError("open", directory);
-  }
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries,
+                   ListDirectory(directory));
   std::vector<std::string> names;
-  while (const dirent* entry = readdir(dir.get())) {
-    if (IsConfigurationName(entry->d_name)) {
-      names.emplace_back(entry->d_name);
+  for (const DirectoryEntry& entry : entries) {
+    if (IsConfigurationName(entry.name)) {
+      names.push_back(entry.name);
     }
   }
   if (names.empty()) {

@@ -1,14 +1,13 @@
 #include "runtime/rootfs/adopt.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
-#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 
@@ -23,23 +22,14 @@ class Adopter {
       : root_(root), new_owner_(new_owner) {}
 
   // `path` is that of `directory` from the root, with a "/" at its end.
-  absl::Status Enter(UniqueFd directory, const std::string& path, int depth) {
+  absl::Status Enter(int directory, const std::string& path, int depth) {
     if (depth > kMaxDepth) {
       return absl::ResourceExhaustedError(
           absl::StrCat("read ", path, ": too deep"));
     }
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(fdopendir(directory.get()),
-                                                  closedir);
-    if (dir == nullptr) {
-      return ErrnoError("read", path);
-    }
-    const int number = directory.release();
-    while (const dirent* entry = readdir(dir.get())) {
-      if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-        RETURN_IF_ERROR(Adopt(number, entry->d_name, path, depth));
-      }
-    }
-    return absl::OkStatus();
+    return VisitDirectory(directory, [&](const DirectoryEntry& entry) {
+      return Adopt(directory, entry.name.c_str(), path, depth);
+    });
   }
 
  private:
@@ -58,12 +48,12 @@ class Adopter {
     if (!S_ISDIR(facts.st_mode)) {
       return absl::OkStatus();
     }
-    UniqueFd child(openat(directory, name,
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!child.ok()) {
+    const UniqueFd sub(openat(directory, name,
+                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!sub.ok()) {
       return ErrnoError("open", whole);
     }
-    return Enter(std::move(child), whole + "/", depth + 1);
+    return Enter(sub.get(), whole + "/", depth + 1);
   }
 
   absl::Status ChangeOwner(const std::string& path,
@@ -90,12 +80,12 @@ class Adopter {
 
 absl::Status AdoptFiles(const std::string& upper, int root,
                         const NewOwner& new_owner) {
-  UniqueFd directory(
+  const UniqueFd directory(
       open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory.ok()) {
     return ErrnoError("open", upper);
   }
-  return Adopter(root, new_owner).Enter(std::move(directory), "", 0);
+  return Adopter(root, new_owner).Enter(directory.get(), "", 0);
 }
 
 }  // namespace caisson::rootfs

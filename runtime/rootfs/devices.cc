@@ -1,17 +1,16 @@
 #include "runtime/rootfs/devices.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <memory>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/mount_api.h"
@@ -106,18 +105,17 @@ void AddDevicesBelow(const std::string& directory, int depth,
                      std::vector<DeviceSource>& devices) {
   constexpr int kMaxDepth = 8;
   struct stat base = {};
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(directory.c_str()),
-                                                closedir);
-  if (dir == nullptr || fstat(dirfd(dir.get()), &base) != 0 ||
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries =
+      ListDirectory(directory);
+  if (!entries.ok() || lstat(directory.c_str(), &base) != 0 ||
       depth > kMaxDepth) {
     return;
   }
-  while (const dirent* entry = readdir(dir.get())) {
-    const absl::string_view name = entry->d_name;
-    const std::string path = absl::StrCat(directory, "/", name);
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string path = absl::StrCat(directory, "/", entry.name);
     struct stat facts = {};
-    if (name == "." || name == ".." || path == "/dev/ptmx" ||
-        path == "/dev/console" || lstat(path.c_str(), &facts) != 0) {
+    if (path == "/dev/ptmx" || path == "/dev/console" ||
+        lstat(path.c_str(), &facts) != 0) {
       continue;
     }
     if (S_ISDIR(facts.st_mode) && facts.st_dev == base.st_dev) {

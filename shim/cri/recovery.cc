@@ -1,10 +1,10 @@
-#include <dirent.h>
 
 #include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/id.h"
 #include "runtime/base/log.h"
 #include "runtime/base/remove_tree.h"
@@ -20,16 +20,16 @@ using state::v1::PodRecord;
 // Names of entries of `directory` that are ids of ours.
 std::vector<std::string> IdsIn(const std::string& directory) {
   std::vector<std::string> ids;
-  DIR* const opened = opendir(directory.c_str());
-  if (opened == nullptr) {
+  const absl::StatusOr<std::vector<DirectoryEntry>> entries =
+      ListDirectory(directory);
+  if (!entries.ok()) {
     return ids;
   }
-  while (const dirent* entry = readdir(opened)) {
-    if (IsGeneratedId(entry->d_name)) {
-      ids.emplace_back(entry->d_name);
+  for (const DirectoryEntry& entry : *entries) {
+    if (IsGeneratedId(entry.name)) {
+      ids.push_back(entry.name);
     }
   }
-  closedir(opened);
   return ids;
 }
 

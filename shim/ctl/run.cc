@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "runtime/base/directory.h"
 #include "runtime/base/id.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
@@ -32,15 +32,11 @@ absl::StatusOr<std::string> MakeLogDirectory() {
 
 // The daemon puts files into it, no directories.
 absl::Status RemoveLogDirectory(const std::string& path) {
-  DIR* directory = ::opendir(path.c_str());
-  if (directory == nullptr) {
-    return ErrnoError("open", path);
+  ASSIGN_OR_RETURN(const std::vector<DirectoryEntry> entries,
+                   ListDirectory(path));
+  for (const DirectoryEntry& entry : entries) {
+    ::unlink(absl::StrCat(path, "/", entry.name).c_str());
   }
-  for (dirent* entry = ::readdir(directory); entry != nullptr;
-       entry = ::readdir(directory)) {
-    ::unlinkat(::dirfd(directory), entry->d_name, 0);
-  }
-  ::closedir(directory);
   return ::rmdir(path.c_str()) == 0 ? absl::OkStatus()
                                     : ErrnoError("remove", path);
 }
