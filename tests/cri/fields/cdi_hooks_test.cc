@@ -35,36 +35,53 @@ void ExpectFds(const std::string& dumped, const std::string& own) {
   }
 }
 
-// Hooks of the host get nothing from an image (CVE-2025-23266).
-TEST_F(CdiFieldsTest, HooksHaveTheirOwnEnvironmentAndNoFiles) {
-  constexpr char kHostile[] = "docker.io/library/caisson-hostile-env:latest";
-  Pull(kHostile);
-  Spec("hooks:\n" + Hook("createRuntime", R"(/bin/cat >DIR/state
+// Hooks that run with the files of the host.
+class HostHooksTest : public CdiFieldsTest {
+ protected:
+  // Starts a container of an image and a request that name libraries to load,
+  // with a hook that tells what it has and then runs `script`; its id.
+  std::string StartHostile(const char* moment, const std::string& script) {
+    constexpr char kHostile[] = "docker.io/library/caisson-hostile-env:latest";
+    Pull(kHostile);
+    Spec("hooks:\n" + Hook(moment, R"(/bin/cat >DIR/state
 /bin/cat /proc/$$/environ >DIR/env
 pwd -P >DIR/cwd
 for fd in /proc/$$/fd/*; do /bin/readlink $fd; done >DIR/fds
-/bin/readlink /proc/$$/root /proc/$$/ns/mnt >DIR/place)",
-                         "  env: [CARD_HOOK=1]\n"));
-  const std::string container = Start(Pod(), [&](auto& it) {
-    Ask(it);
-    it.mutable_image()->set_image(kHostile);
-    cri::KeyValue& env = *it.add_envs();
-    env.set_key("LD_AUDIT");
-    env.set_value("./x.so");
-  });
+)" + script,
+                           "  env: [CARD_HOOK=1]\n"));
+    return Start(Pod(), [&](auto& it) {
+      Ask(it);
+      it.mutable_image()->set_image(kHostile);
+      cri::KeyValue& env = *it.add_envs();
+      env.set_key("LD_AUDIT");
+      env.set_value("./x.so");
+    });
+  }
+
+  // What the hook of StartHostile() has is its own; the state it got.
+  Json ExpectNothingOfTheImage(const std::string& container) {
+    EXPECT_EQ(Dumped("env"), std::string("CARD_HOOK=1\0", 12));
+    EXPECT_EQ(Dumped("cwd"), "/\n");
+    ExpectFds(Dumped("fds"), directory_ + "/hooks/");
+    Json state = Json::parse(Dumped("state"), nullptr, false);
+    EXPECT_FALSE(state.is_discarded());
+    EXPECT_EQ(state["id"], container);
+    EXPECT_EQ(state["status"], "creating");
+    return state;
+  }
+};
+
+// Hooks of the host get nothing from an image (CVE-2025-23266).
+TEST_F(HostHooksTest, HaveTheirOwnEnvironmentAndNoFiles) {
+  const std::string container =
+      StartHostile("createRuntime",
+                   "/bin/readlink /proc/$$/root /proc/$$/ns/mnt >DIR/place");
   // The image has it, so it is the container's.
   EXPECT_THAT(Read(container, "/proc/1/environ"),
               HasSubstr("LD_PRELOAD=./x.so"));
-  EXPECT_EQ(Dumped("env"), std::string("CARD_HOOK=1\0", 12));
-  EXPECT_EQ(Dumped("cwd"), "/\n");
   EXPECT_EQ(Dumped("place"),
             absl::StrCat("/\nmnt:[", HostNamespace("mnt"), "]\n"));
-  ExpectFds(Dumped("fds"), directory_ + "/hooks/");
-  const Json state = Json::parse(Dumped("state"), nullptr, false);
-  ASSERT_FALSE(state.is_discarded());
-  EXPECT_EQ(state["id"], container);
-  EXPECT_EQ(state["pid"], PidOf(container));
-  EXPECT_EQ(state["status"], "creating");
+  EXPECT_EQ(ExpectNothingOfTheImage(container)["pid"], PidOf(container));
 }
 
 TEST_F(CdiFieldsTest, HooksRunAtTheirMoments) {
@@ -214,27 +231,13 @@ mount -t tmpfs -o ro card $bundle/rootfs/opt)",
 
 // Neither the image nor the pod has a say in how a hook runs: it has the
 // host's files, its own environment, and none of the container's limits.
-TEST_F(CdiFieldsTest, CreateContainerHooksHaveNothingOfTheImage) {
-  constexpr char kHostile[] = "docker.io/library/caisson-hostile-env:latest";
-  Pull(kHostile);
-  Spec("hooks:\n" + Hook("createContainer", R"(/bin/cat >DIR/state
-/bin/cat /proc/$$/environ >DIR/env
-pwd -P >DIR/cwd
-for fd in /proc/$$/fd/*; do /bin/readlink $fd; done >DIR/fds
-/bin/readlink /proc/$$/root /proc/$$/exe /proc/$$/ns/mnt /proc/$$/ns/pid \
-    /proc/$$/ns/user /proc/$$/ns/net >DIR/place
+TEST_F(HostHooksTest, HaveNothingOfTheImageBeforeThereIsARoot) {
+  const std::string container =
+      StartHostile("createContainer",
+                   R"(/bin/readlink /proc/$$/root /proc/$$/exe /proc/$$/ns/mnt \
+    /proc/$$/ns/pid /proc/$$/ns/user /proc/$$/ns/net >DIR/place
 /bin/cat /proc/$$/cgroup >DIR/cgroup
-/bin/grep -E 'Cap|Uid|NoNew|Seccomp:' /proc/$$/status >DIR/status)",
-                         "  env: [CARD_HOOK=1]\n"));
-  const std::string container = Start(Pod(), [&](auto& it) {
-    Ask(it);
-    it.mutable_image()->set_image(kHostile);
-    cri::KeyValue& env = *it.add_envs();
-    env.set_key("LD_AUDIT");
-    env.set_value("./x.so");
-  });
-  EXPECT_EQ(Dumped("env"), std::string("CARD_HOOK=1\0", 12));
-  EXPECT_EQ(Dumped("cwd"), "/\n");
+/bin/grep -E 'Cap|Uid|NoNew|Seccomp:' /proc/$$/status >DIR/status)");
   const std::vector<std::string> place =
       absl::StrSplit(Dumped("place"), '\n', absl::SkipEmpty());
   ASSERT_EQ(place.size(), 6u);
@@ -248,11 +251,7 @@ for fd in /proc/$$/fd/*; do /bin/readlink $fd; done >DIR/fds
             absl::StrCat("net:[", uint64_t(report["namespaces"]["net"]), "]"));
   EXPECT_THAT(Dumped("cgroup"), testing::Not(HasSubstr(container)));
   EXPECT_THAT(Dumped("status"), HasSubstr("Uid:\t0\t0\t0\t0"));
-  ExpectFds(Dumped("fds"), directory_ + "/hooks/");
-  const Json state = Json::parse(Dumped("state"), nullptr, false);
-  ASSERT_FALSE(state.is_discarded());
-  EXPECT_EQ(state["id"], container);
-  EXPECT_EQ(state["status"], "creating");
+  ExpectNothingOfTheImage(container);
 }
 
 // Of startContainer: a program of the container, confined as its own.
