@@ -262,8 +262,8 @@ TEST_F(WorkloadShapesTest, AnExporterReadsTheHost) {
   });
   EXPECT_EQ(Read(container, "/host/proc/1/comm"),
             Read(container, "/proc/1/comm"));
-  EXPECT_EQ(Try(container, {"write", "/host/tmp/caisson-shapes", "x"}),
-            "EROFS");
+  // Of the mount itself, as not all below it need be read-only.
+  EXPECT_EQ(Try(container, {"write", "/host/caisson-shapes", "x"}), "EROFS");
 }
 
 // A hostPath without a type may name what isn't there.
