@@ -11,16 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 digest=${1:?usage: build_conformance.sh DIGEST}
 
-need=1.26
-if ! command -v go >/dev/null; then
-  echo "build_conformance: Go $need or newer is needed, and none is there" >&2
-  exit 1
-fi
-have=$(go env GOVERSION | sed 's/^go//')
-if [[ $(printf '%s\n' "$need" "$have" | sort -V | head -1) != "$need" ]]; then
-  echo "build_conformance: Go $need or newer is needed, this is $have" >&2
-  exit 1
-fi
+# shellcheck source=hack/need_go.sh
+. hack/need_go.sh
 
 mkdir -p build/tools
 stamp=build/tools/stamp

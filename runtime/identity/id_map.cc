@@ -13,12 +13,12 @@ bool Overlap(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b_length) {
   return a < b + b_length && b < a + a_length;
 }
 
-absl::Status CheckRange(uint64_t start, uint64_t length,
-                        absl::string_view what) {
-  if (start + length > kIdLimit) {
+absl::Status CheckHostRange(uint64_t start, uint64_t length,
+                            absl::string_view what) {
+  if (start + length > kHostIdLimit) {
     return absl::InvalidArgumentError(
         absl::StrCat("map ", what, " ", start, " length ", length,
-                     ": reaches beyond id ", kIdLimit - 1));
+                     ": reaches beyond id ", kHostIdLimit - 1));
   }
   return absl::OkStatus();
 }
@@ -39,7 +39,7 @@ absl::Status CheckExtent(const IdExtent& extent, absl::string_view field) {
     return Refuse(field, extent, "is empty");
   }
   if (uint64_t{extent.container_id} + extent.length > kIdLimit ||
-      uint64_t{extent.host_id} + extent.length > kIdLimit) {
+      uint64_t{extent.host_id} + extent.length > kHostIdLimit) {
     return Refuse(field, extent, "reaches beyond the largest id");
   }
   // Root of the host is never anybody in a pod: that is the promise.
@@ -54,7 +54,7 @@ absl::Status CheckExtent(const IdExtent& extent, absl::string_view field) {
 absl::StatusOr<std::vector<IdExtent>> MakeMap(uint32_t host_start,
                                               std::vector<uint32_t> extra,
                                               uint32_t extra_start) {
-  RETURN_IF_ERROR(CheckRange(host_start, kSlotLength, "host range"));
+  RETURN_IF_ERROR(CheckHostRange(host_start, kSlotLength, "host range"));
   std::sort(extra.begin(), extra.end());
   extra.erase(std::unique(extra.begin(), extra.end()), extra.end());
   extra.erase(extra.begin(),
@@ -72,7 +72,8 @@ absl::StatusOr<std::vector<IdExtent>> MakeMap(uint32_t host_start,
     return absl::InvalidArgumentError(absl::StrCat(
         "map id ", extra.back(), ": is larger than ", kIdLimit - 1));
   }
-  RETURN_IF_ERROR(CheckRange(extra_start, extra.size(), "extra host range"));
+  RETURN_IF_ERROR(
+      CheckHostRange(extra_start, extra.size(), "extra host range"));
   if (Overlap(host_start, kSlotLength, extra_start, extra.size())) {
     return absl::InvalidArgumentError(
         absl::StrCat("map extra host range ", extra_start,

@@ -29,13 +29,17 @@ struct IdMaps {
 inline constexpr uint32_t kSlotLength = 65536;
 // The kernel's bound on the lines of a map: user_namespaces(7).
 inline constexpr size_t kMaxExtents = 340;
-// Ids at and above are refused everywhere (catalogue C7).
+// Ids of containers at and above are refused everywhere (catalogue C7).
 inline constexpr uint32_t kIdLimit = 2147483648;
+// Those of the host are all that the kernel has: a kubelet gives pods ranges
+// from anywhere in them.  The one that is left out means "none".
+inline constexpr uint32_t kHostIdLimit = 4294967295;
 
 // Maps container ids 0..65535 to `host_start`.. and each of `extra` ids (those
 // at or above 65536; sorted and made unique here) to one id behind the slot's
 // first 65536, taken from `extra_start`...  InvalidArgument when there are too
-// many extents or an id is at or above kIdLimit.
+// many extents, a container id is at or above kIdLimit, or one of the host at
+// or above kHostIdLimit.
 absl::StatusOr<std::vector<IdExtent>> MakeMap(uint32_t host_start,
                                               std::vector<uint32_t> extra,
                                               uint32_t extra_start);

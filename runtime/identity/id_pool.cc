@@ -91,12 +91,12 @@ absl::StatusOr<IdPool> ReadPool(const std::string& subuid_path,
   }
   const uint64_t first = uids->first;
   // An id of the range must not be one that the host itself hands out.
-  if (first < kSlotLength || first >= kIdLimit) {
+  if (first < kSlotLength || first >= kHostIdLimit) {
     return absl::InvalidArgumentError(
         absl::StrCat("read pool of ", name, ": start ", first, " is not in ",
-                     kSlotLength, "..", kIdLimit - 1));
+                     kSlotLength, "..", kHostIdLimit - 1));
   }
-  const uint64_t count = std::min<uint64_t>(uids->count, kIdLimit - first);
+  const uint64_t count = std::min<uint64_t>(uids->count, kHostIdLimit - first);
   if (count < kSlotLength) {
     return absl::InvalidArgumentError(
         absl::StrCat("read pool of ", name, ": ", count,

@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "absl/strings/match.h"
@@ -105,20 +106,28 @@ TEST_F(FieldsTest, PidNamespaceIsTheContainersThePodsTheNodesOrATargets) {
 }
 
 TEST_F(FieldsTest, UserNamespaceIsAsGivenOrTheNodes) {
-  const auto given = [](auto& it) {
-    cri::UserNamespace& users = *Namespaces(it).mutable_userns_options();
-    users.set_mode(cri::POD);
-    for (cri::IDMapping* map : {users.add_uids(), users.add_gids()}) {
-      map->set_container_id(0);
-      map->set_host_id(1900000000);
-      map->set_length(65536);
-    }
-  };
-  const Json report = Report(Start(Pod(given, "caisson-requested"), given));
-  const Json map = Json::array({Json::array({0, 1900000000, 65536})});
-  EXPECT_EQ(report["uid_map"], map);
-  EXPECT_EQ(report["gid_map"], map);
-  EXPECT_NE(Namespace(report, "user"), HostNamespace("user"));
+  // A kubelet gives ranges from anywhere, up to the kernel's last id.
+  for (const uint32_t first : {1900000000u, 4294967295u - 65536}) {
+    const auto given = [&](auto& it) {
+      cri::UserNamespace& users = *Namespaces(it).mutable_userns_options();
+      users.set_mode(cri::POD);
+      for (cri::IDMapping* map : {users.add_uids(), users.add_gids()}) {
+        map->set_container_id(0);
+        map->set_host_id(first);
+        map->set_length(65536);
+      }
+    };
+    const std::string container = Start(Pod(given, "caisson-requested"), given);
+    const Json report = Report(container);
+    const Json map = Json::array({Json::array({0, first, 65536})});
+    EXPECT_EQ(report["uid_map"], map);
+    EXPECT_EQ(report["gid_map"], map);
+    EXPECT_NE(Namespace(report, "user"), HostNamespace("user"));
+    struct stat facts = {};
+    EXPECT_EQ(stat(absl::StrCat("/proc/", PidOf(container)).c_str(), &facts),
+              0);
+    EXPECT_EQ(facts.st_uid, first);
+  }
   const auto node = [](auto& it) {
     Namespaces(it).mutable_userns_options()->set_mode(cri::NODE);
   };

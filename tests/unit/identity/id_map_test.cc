@@ -27,7 +27,7 @@ TEST(IdMapTest, ExtraIdsFollowTheSlot) {
 
 TEST(IdMapTest, RefusesWhatCannotBeMapped) {
   EXPECT_FALSE(MakeMap(268435456, {kIdLimit}, 300000000).ok());
-  EXPECT_FALSE(MakeMap(kIdLimit - 1, {}, 0).ok());
+  EXPECT_FALSE(MakeMap(kHostIdLimit - 1, {}, 0).ok());
   EXPECT_FALSE(MakeMap(268435456, {70000}, 268435456).ok());
   std::vector<uint32_t> many;
   for (uint32_t i = 0; i < kMaxExtents; ++i) {
@@ -40,12 +40,15 @@ TEST(IdMapTest, RefusesWhatCannotBeMapped) {
 
 TEST(IdMapTest, ChecksTheClientsMap) {
   using Map = std::vector<IdExtent>;
-  EXPECT_TRUE(CheckMap(Map{{0, 65536, 65536}}, "uids").ok());
+  for (const uint32_t host : {65536u, 2701000704u, kHostIdLimit - 65536}) {
+    EXPECT_TRUE(CheckMap(Map{{0, host, 65536}}, "uids").ok()) << host;
+  }
   for (const Map& map :
        {Map{}, Map{{0, 65536, 0}}, Map{{1, 65536, 10}}, Map{{0, 0, 10}},
         Map{{0, 65536, 10}, {9, 70000, 10}},
         Map{{0, 65536, 10}, {10, 65540, 10}}, Map{{0, 4294967295, 2}},
-        Map{{0, 65536, 4294967295}}}) {
+        Map{{0, kHostIdLimit - 65535, 65536}}, Map{{0, 65536, 4294967295}},
+        Map{{0, 65536, 10}, {kIdLimit - 5, 1000000, 10}}}) {
     EXPECT_EQ(CheckMap(map, "uids").code(), absl::StatusCode::kInvalidArgument);
   }
 }

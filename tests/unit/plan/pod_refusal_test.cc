@@ -175,7 +175,7 @@ constexpr Refusal kIdentities[] = {
      [](RunPodSandboxRequest& r) { AddMapping(r, 0, 65536, 4294967295u); },
      kUsersField},
     {"HostIdsBeyondTheLimit",
-     [](RunPodSandboxRequest& r) { AddMapping(r, 0, 2147483640, 65536); },
+     [](RunPodSandboxRequest& r) { AddMapping(r, 0, 4294901760u, 65536); },
      kUsersField},
     {"GidsDifferFromUids",
      [](RunPodSandboxRequest& r) {
