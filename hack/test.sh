@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds caisson and runs every test tier that can run here.
 #
-#   hack/test.sh [TIER...]   layers unit root cri security conformance vm
-#                            quickstart leftovers (default: all, in this order)
+#   hack/test.sh [TIER...]   layers unit root cri security conformance kubelet
+#                            vm quickstart leftovers (default: all, in this
+#                            order)
 #
 # A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
 set -euo pipefail
@@ -12,7 +13,7 @@ passed=0
 failed=0
 tiers=("$@")
 ((${#tiers[@]})) ||
-  tiers=(layers unit root cri security conformance vm quickstart leftovers)
+  tiers=(layers unit root cri security conformance kubelet vm quickstart leftovers)
 work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
 clean_up() {
   hack/registry.sh stop "$work/registry" || true
@@ -109,6 +110,16 @@ tier_conformance() {
     'Streaming|UserNamespaces.*NamespaceMode_NODE' ""
   run_with_daemon critest_caisson-requested tests/cri/critest.sh \
     'Streaming' caisson-requested
+}
+
+# Pods as people write them, by a kubelet without an API server.
+tier_kubelet() {
+  start_registry
+  hack/build_kubelet.sh || {
+    fail kubelet-build
+    return 0
+  }
+  run_with_daemon kubelet python3 tests/kubelet/kubelet_test.py
 }
 
 # Debian's kernels in QEMU: cgroup v2, systemd, AppArmor, and the oldest kernel

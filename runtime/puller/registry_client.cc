@@ -13,18 +13,22 @@ namespace caisson::puller {
 namespace {
 
 absl::Status FromHttp(long status, const std::string& url) {
-  const std::string text = absl::StrCat("get ", url, ": status ", status);
+  const auto says = [&](absl::string_view what) {
+    return absl::StrCat("get ", url, ": ", what, " (status ", status, ")");
+  };
   switch (status) {
     case 200:
       return absl::OkStatus();
     case 401:
-      return absl::UnauthenticatedError(text);
+      return absl::UnauthenticatedError(says("not authenticated"));
     case 403:
-      return absl::PermissionDeniedError(text);
+      return absl::PermissionDeniedError(says("not permitted"));
     case 404:
-      return absl::NotFoundError(text);
+      return absl::NotFoundError(says("not found"));
+    case 429:
+      return absl::UnavailableError(says("too many requests"));
     default:
-      return absl::UnavailableError(text);
+      return absl::UnavailableError(says("no answer to use"));
   }
 }
 

@@ -120,10 +120,8 @@ grpc::Status ImageService::PullImage(grpc::ServerContext*,
   }
   const absl::StatusOr<std::string> id = images_.Pull(name, *auth);
   if (!id.ok()) {
-    const absl::Status status =
-        Annotate(id.status(), absl::StrCat("pull image ", name));
-    LogWarning(status.message());
-    return ToGrpc(status);
+    LogWarning(id.status().message());
+    return ToGrpc(id.status());
   }
   response->set_image_ref(*id);
   return grpc::Status::OK;

@@ -30,7 +30,10 @@ void Runtime::Status(v1::StatusResponse& response) {
     handler.mutable_features()->set_recursive_read_only_mounts(true);
     handler.mutable_features()->set_user_namespaces(true);
   }
-  response.mutable_features()->set_supplemental_groups_policy(true);
+  v1::RuntimeFeatures& features = *response.mutable_features();
+  features.set_supplemental_groups_policy(true);
+  features.set_user_namespaces_host_network(true);
+  features.set_mount_options(true);
 }
 
 }  // namespace caisson::cri

@@ -6,9 +6,11 @@
 
 import json
 import os
+import subprocess
 import unittest
+import urllib.request
 
-from kubelet import Kubelet, await_truth
+from kubelet import Kubelet, await_truth, free_port
 
 BUSYBOX = "docker.io/library/busybox:latest"
 PROBE = "docker.io/library/caisson-probe:latest"
@@ -192,6 +194,7 @@ class EndedPodTest(PodTest):
         self.assertTrue(os.path.exists(f"{path}/postStart"))
         self.assertFalse(os.path.exists(f"{path}/preStop"))
         self.remove_pod("hooks")
+        await_truth("preStop", lambda: os.path.exists(f"{path}/preStop"))
         with open(f"{path}/preStop", encoding="ascii") as file:
             self.assertEqual(file.read(), "hooks-caisson-test\n")
 
@@ -276,7 +279,152 @@ class IdentityPodTest(PodTest):
             self.assertIn(line, log)
 
 
+class VolumePodTest(PodTest):
+    def test_parts_of_volumes(self):
+        self.run_pod(
+            "parts", volumes=[{"name": "v", "emptyDir": {}}],
+            initContainers=[container("fill", "mkdir -p /v/a/b; echo deep >/v/a/b/file",
+                                      volumeMounts=[{"name": "v", "mountPath": "/v"}])],
+            containers=[container(
+                "main", "cat /b/file /file; ls /pod; echo more >>/file; echo x >/b/x; ls /b;"
+                " echo end" + FOREVER,
+                env=[{"name": "NAME", "valueFrom": {"fieldRef": {
+                    "fieldPath": "metadata.name"}}}],
+                volumeMounts=[
+                    {"name": "v", "mountPath": "/b", "subPath": "a/b"},
+                    {"name": "v", "mountPath": "/file", "subPath": "a/b/file",
+                     "readOnly": True},
+                    {"name": "v", "mountPath": "/pod", "subPathExpr": "$(NAME)"}])])
+        log = self.await_log("parts", "end")
+        self.assertEqual(log.count("deep"), 2)
+        self.assertIn("Read-only file system", log)
+        self.assertIn("file\nx\n", log)
+
+    def test_mounts_of_the_host_go_both_ways(self):
+        path = f"{DIRECTORY}/kubelet-plugin"
+        os.makedirs(path, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "plugin", path], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-R", path], check=True)
+        subprocess.run(["mount", "--make-shared", path], check=True)
+        volume = {"name": "p", "hostPath": {"path": path}}
+        self.run_pod(
+            "driver", volumes=[volume], containers=[container(
+                "main", "mkdir -p /plugin/stage; mount -t tmpfs staged /plugin/stage;"
+                " echo staged >/plugin/stage/file; echo end" + FOREVER,
+                securityContext={"privileged": True},
+                volumeMounts=[{"name": "p", "mountPath": "/plugin",
+                               "mountPropagation": "Bidirectional"}])])
+        self.await_log("driver", "end")
+        with open(f"{path}/stage/file", encoding="ascii") as file:
+            self.assertEqual(file.read(), "staged\n")
+        self.run_pod(
+            "user", volumes=[volume], containers=[container(
+                "main", "cat /plugin/stage/file; echo end" + FOREVER,
+                volumeMounts=[{"name": "p", "mountPath": "/plugin",
+                               "mountPropagation": "HostToContainer"}])])
+        self.assertIn("staged", self.await_log("user", "end"))
+        # What a driver mounted for others stays when it goes.
+        self.remove_pod("driver")
+        self.assertTrue(os.path.exists(f"{path}/stage/file"))
+
+    def test_an_image_as_a_volume(self):
+        self.run_pod(
+            "image", volumes=[{"name": "i", "image": {"reference": PROBE,
+                                                      "pullPolicy": "IfNotPresent"}}],
+            containers=[container("main", "ls /i/caisson-probe; touch /i/x; echo end" + FOREVER,
+                                  volumeMounts=[{"name": "i", "mountPath": "/i"}])])
+        log = self.await_log("image", "end")
+        self.assertIn("/i/caisson-probe\n", log)
+        self.assertIn("Read-only file system", log)
+
+
+class RefusedPodTest(PodTest):
+    """What can't run says why, where kubectl describe shows it."""
+
+    def waiting(self, name):
+        pod = self.await_pod(name, lambda pod: any(
+            each["state"].get("waiting", {}).get("message")
+            for each in pod["status"].get("containerStatuses", [])))
+        return self.status_of(pod)["state"]["waiting"]
+
+    def test_an_image_that_is_nowhere(self):
+        self.run_pod("lost", containers=[container(image="docker.io/library/no-such:1")])
+        waiting = self.waiting("lost")
+        self.assertIn(waiting["reason"], ("ErrImagePull", "ImagePullBackOff"))
+        self.assertIn("docker.io/library/no-such:1", waiting["message"])
+        self.assertIn("not found", waiting["message"])
+
+    def test_a_program_that_is_not_there(self):
+        self.run_pod("wrong", containers=[{
+            "name": "main", "image": BUSYBOX, "imagePullPolicy": "IfNotPresent",
+            "command": ["/no/such/program"]}])
+        pod = self.await_pod("wrong", lambda pod: any(
+            "no/such/program" in json.dumps(each["state"]) + json.dumps(each["lastState"])
+            for each in pod["status"].get("containerStatuses", [])))
+        text = json.dumps(self.status_of(pod))
+        self.assertIn("RunContainerError", text)
+        self.assertIn("no such file", text.lower())
+
+    def test_root_where_it_must_not_be(self):
+        self.run_pod("root", containers=[container(securityContext={"runAsNonRoot": True})])
+        waiting = self.waiting("root")
+        self.assertEqual(waiting["reason"], "CreateContainerConfigError")
+        self.assertIn("runAsNonRoot", waiting["message"])
+
+
+class ConfinedPodTest(PodTest):
+    def test_a_seccomp_profile_of_the_node(self):
+        os.makedirs(f"{self.kubelet.directory}/seccomp", exist_ok=True)
+        with open(f"{self.kubelet.directory}/seccomp/no-chmod.json", "w",
+                  encoding="ascii") as file:
+            json.dump({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{
+                "names": ["chmod", "fchmod", "fchmodat", "fchmodat2"],
+                "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}, file)
+        self.run_pod("filtered", containers=[container(
+            "main", "touch /tmp/f; chmod 700 /tmp/f; echo end" + FOREVER,
+            securityContext={"seccompProfile": {"type": "Localhost",
+                                                "localhostProfile": "no-chmod.json"}})])
+        # 95 is EOPNOTSUPP.
+        self.assertIn("not supported", self.await_log("filtered", "end"))
+
+    def test_all_of_proc_for_users_of_its_own(self):
+        self.run_pod("nested", hostUsers=False, containers=[container(
+            "main", "unshare -Urmpf --mount-proc true && echo nested; echo end" + FOREVER,
+            securityContext={"procMount": "Unmasked",
+                             "seccompProfile": {"type": "Unconfined"},
+                             # Who maps its root must be able to give files some.
+                             "capabilities": {"add": ["SYS_ADMIN", "SETFCAP"]}})])
+        self.assertIn("nested", self.await_log("nested", "end"))
+
+    def test_ports_of_the_host(self):
+        port = free_port()
+        self.run_pod("port", containers=[container(
+            "main", "exec httpd -f -p 80 -h /www",
+            ports=[{"containerPort": 80, "hostPort": port, "hostIP": "127.0.0.1"}],
+            readinessProbe={"httpGet": {"path": "/", "port": 80}, "periodSeconds": 1})])
+        self.await_ready("port")
+        url = f"http://127.0.0.1:{port}/index.html"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            self.assertIn(b"It works!", answer.read())
+
+    def test_the_last_lines_tell_why(self):
+        self.run_pod("words", restartPolicy="Never", containers=[container(
+            "main", "echo first; echo last words >&2; exit 1",
+            terminationMessagePolicy="FallbackToLogsOnError")])
+        ended = self.status_of(self.await_phase("words", "Failed"))["state"]["terminated"]
+        self.assertEqual(ended["message"], "first\nlast words\n")
+
+
 class LastingPodTest(PodTest):
+    def test_a_changed_manifest_is_another_pod(self):
+        self.run_pod("changed", containers=[container(script="echo old" + FOREVER)])
+        before = self.status_of(self.await_ready("changed"))["containerID"]
+        self._write("changed", {"terminationGracePeriodSeconds": 5, "containers": [
+            container(script="echo new" + FOREVER)]})
+        self.await_pod("changed", lambda pod: pod["status"].get("containerStatuses") and
+                       self.status_of(pod).get("containerID", before) != before)
+        self.assertEqual(self.await_log("changed", "new"), "new\n")
+
     def test_pods_outlive_the_kubelet(self):
         self.run_pod("lasting", containers=[container()])
         before = self.status_of(self.await_ready("lasting"))

@@ -27,9 +27,10 @@ verdict() { # verdict NAME CODE LOG
 with_daemon() { # with_daemon NAME CMD...
   local name=$1
   shift
-  hack/with_caissond.sh -- "$@" \
-    >"$work/$name.log" 2>&1
-  verdict "$name" $? "$work/$name.log"
+  # What it has tried is seen while it runs: here that can take an hour.
+  hack/with_caissond.sh -- "$@" 2>&1 | tee "$work/$name.log" |
+    grep -aE --line-buffered '^\[ +(OK|FAILED) |\.\.\. '
+  verdict "$name" "${PIPESTATUS[0]}" "$work/$name.log"
 }
 
 # What the machine of developers lacks; nothing is skipped for want of it.
@@ -93,6 +94,10 @@ for test in "${tests[@]}"; do
       needs "$test" "$([[ ! -e /sys/fs/selinux/enforce ]] || echo Y)"
       with_daemon "$test" tests/cri/critest.sh none '' SELinux
       filtered "$test-fields" 'Selinux*' fields_cri_test
+      ;;
+    kubelet)
+      start_registry
+      with_daemon "$test" python3 tests/kubelet/kubelet_test.py
       ;;
     *_cri_test)
       start_registry

@@ -96,6 +96,9 @@ TEST_F(MountFieldsTest, MountPointsAreMadeInsideOfVolumes) {
 }
 
 TEST_F(MountFieldsTest, OptionsAreFlags) {
+  cri::StatusResponse status;
+  Call(&cri::RuntimeService::Stub::Status, {}, status);
+  EXPECT_TRUE(status.features().mount_options());
   const auto program = [this] {
     fs::copy_file(CAISSON_BIN_DIR "/caisson-probe", Source() + "/probe",
                   fs::copy_options::overwrite_existing);

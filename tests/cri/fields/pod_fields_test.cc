@@ -139,6 +139,31 @@ TEST_F(FieldsTest, UserNamespaceIsAsGivenOrTheNodes) {
             HostNamespace("user"));
 }
 
+// The feature user_namespaces_host_network: /sys is that of a network namespace
+// which is not theirs.
+TEST_F(FieldsTest, UsersOfTheirOwnCanHaveTheHostsNetwork) {
+  cri::StatusResponse status;
+  Call(&cri::RuntimeService::Stub::Status, {}, status);
+  EXPECT_TRUE(status.features().user_namespaces_host_network());
+  const auto given = [&](auto& it) {
+    Namespaces(it).set_network(cri::NODE);
+    cri::UserNamespace& users = *Namespaces(it).mutable_userns_options();
+    users.set_mode(cri::POD);
+    for (cri::IDMapping* map : {users.add_uids(), users.add_gids()}) {
+      map->set_container_id(0);
+      map->set_host_id(1900000000);
+      map->set_length(65536);
+    }
+  };
+  const std::string container = Start(Pod(given), given);
+  const Json report = Report(container);
+  EXPECT_EQ(Namespace(report, "net"), HostNamespace("net"));
+  EXPECT_NE(Namespace(report, "user"), HostNamespace("user"));
+  EXPECT_EQ(Try(container, {"write", "/sys/kernel/profiling", "0"}), "EROFS");
+  EXPECT_THAT(Read(container, "/sys/class/net/lo/address"),
+              StartsWith("00:00:00:00:00:00"));
+}
+
 TEST_F(FieldsTest, PrivilegedPodsHaveTheNodesIds) {
   const std::string pod =
       Pod([](auto& it) { Security(it).set_privileged(true); });
