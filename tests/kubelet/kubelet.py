@@ -1,7 +1,7 @@
 """A kubelet without an API server, which runs the pods that stand in a folder.
 
 It talks to the daemon of hack/with_caissond.sh and keeps all it makes below
-that one's folder and cgroup; what it changes of the machine besides (a few
+that one's folder and cgroup, or with systemd in kubepods.slice; what it changes of the machine besides (a few
 sysctls, a folder of links to logs) is put back.
 """
 
@@ -57,12 +57,16 @@ class Kubelet:
         self.logs = os.path.join(directory, "pod-logs")
         self.log = os.path.join(directory, "kubelet.log")
         self.port = free_port()
-        self.group = group
+        self._systemd = os.environ.get("CAISSON_CGROUP_DRIVER") == "systemd"
+        # systemd gives no slice of ours all controllers that a kubelet asks for.
+        self.group = "" if self._systemd else group
         self._sysctls = {}
         for name in SYSCTLS:
             with open(f"/proc/sys/{name}", encoding="ascii") as file:
                 self._sysctls[name] = file.read()
         self._had_links = os.path.isdir(LOG_LINKS)
+        if self._systemd and os.path.exists("/sys/fs/cgroup/kubepods.slice"):
+            raise RuntimeError("this machine has a kubelet's pods already")
         for path in (self.directory, self.manifests, self.logs):
             os.makedirs(path, exist_ok=True)
         self._config = os.path.join(directory, "kubelet.json")
@@ -89,7 +93,7 @@ class Kubelet:
                                "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "failCgroupV1": False,
-            "cgroupDriver": os.environ.get("CAISSON_CGROUP_DRIVER") or "cgroupfs",
+            "cgroupDriver": "systemd" if self._systemd else "cgroupfs",
             "cgroupRoot": "/" + self.group,
             "failSwapOn": False,
             "makeIPTablesUtilChains": False,
@@ -102,7 +106,7 @@ class Kubelet:
         }
 
     def start(self):
-        for top in hierarchies():
+        for top in [] if self._systemd else hierarchies():
             os.makedirs(os.path.join(top, self.group), exist_ok=True)
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log,
@@ -134,6 +138,8 @@ class Kubelet:
         for name, value in self._sysctls.items():
             with open(f"/proc/sys/{name}", "w", encoding="ascii") as file:
                 file.write(value)
+        if self._systemd:
+            subprocess.run(["systemctl", "stop", "kubepods.slice"], check=False)
         if not self._had_links:
             shutil.rmtree(LOG_LINKS, ignore_errors=True)
 

@@ -6,6 +6,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import unittest
 import urllib.request
@@ -15,6 +16,7 @@ from kubelet import Kubelet, await_truth, free_port
 BUSYBOX = "docker.io/library/busybox:latest"
 PROBE = "docker.io/library/caisson-probe:latest"
 DIRECTORY = os.environ["CAISSON_TEST_DIR"]
+CAISSON = os.environ["CAISSON_BIN"]
 BINARY = os.path.join(os.path.dirname(__file__), "../../build/tools/kubelet")
 # A shell that does nothing more until it is told to stop.
 FOREVER = "; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
@@ -392,6 +394,7 @@ class ConfinedPodTest(PodTest):
             "main", "unshare -Urmpf --mount-proc true && echo nested; echo end" + FOREVER,
             securityContext={"procMount": "Unmasked",
                              "seccompProfile": {"type": "Unconfined"},
+                             "appArmorProfile": {"type": "Unconfined"},
                              # Who maps its root must be able to give files some.
                              "capabilities": {"add": ["SYS_ADMIN", "SETFCAP"]}})])
         self.assertIn("nested", self.await_log("nested", "end"))
@@ -424,6 +427,22 @@ class LastingPodTest(PodTest):
         self.await_pod("changed", lambda pod: pod["status"].get("containerStatuses") and
                        self.status_of(pod).get("containerID", before) != before)
         self.assertEqual(self.await_log("changed", "new"), "new\n")
+
+    def test_pods_outlive_the_runtime(self):
+        self.run_pod("steady", containers=[container()])
+        before = self.status_of(self.await_ready("steady"))
+        with open(f"{DIRECTORY}/caissond.pid", encoding="ascii") as file:
+            os.kill(int(file.read()), signal.SIGKILL)
+        # The file is for with_caissond.sh, which ends it.
+        subprocess.run(f"'{CAISSON}/caissond' --config config.toml >>caissond.log 2>&1 &"
+                       " echo $! >caissond.pid", shell=True, cwd=DIRECTORY,
+                       stdin=subprocess.DEVNULL, check=True)
+        # The kubelet has found it again.
+        self.run_pod("later", containers=[container()])
+        self.await_ready("later")
+        after = self.status_of(self.kubelet.pod("steady"))
+        self.assertEqual(after["containerID"], before["containerID"])
+        self.assertEqual(after["restartCount"], before["restartCount"])
 
     def test_pods_outlive_the_kubelet(self):
         self.run_pod("lasting", containers=[container()])
