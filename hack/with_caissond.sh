@@ -105,7 +105,7 @@ clean_up() {
   kill_group "$group"
   kill_group "$group.keepers"
   [[ ${CAISSON_CGROUP_DRIVER:-} != systemd ]] ||
-    systemctl stop "$group.slice" 2>/dev/null
+    systemctl stop "$group.slice" "$group.keepers.scope" 2>/dev/null
   remove_group "$group"
   remove_group "$group.keepers"
   [[ -z ${CAISSON_TEST_REGISTRY_OWN:-} ]] || "$here/registry.sh" stop "$dir/registry"

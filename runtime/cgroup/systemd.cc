@@ -87,6 +87,8 @@ absl::Status Append(sd_bus_message* call, const Scope& scope) {
                             scope.description.c_str()));
   add(sd_bus_message_append(call, "(sv)", "Slice", "s", scope.slice.c_str()));
   add(sd_bus_message_append(call, "(sv)", "Delegate", "b", 1));
+  // Without it a scope has at most what is systemd's default.
+  add(sd_bus_message_append(call, "(sv)", "TasksMax", "t", UINT64_MAX));
   // Nobody else is to look after its end.
   add(sd_bus_message_append(call, "(sv)", "DefaultDependencies", "b", 0));
   add(sd_bus_message_append(call, "(sv)", "CollectMode", "s",

@@ -13,6 +13,7 @@
 #include "runtime/keeper/event_loop.h"
 #include "runtime/keeper/pod.h"
 #include "runtime/keeper/pod_init.h"
+#include "runtime/keeper/scope_holder.h"
 
 namespace caisson::keeper {
 
@@ -58,6 +59,7 @@ class Supervisor {
   // Events of containers.
   absl::StatusOr<Container*> Find(const std::string& id);
   absl::StatusOr<int> SharedPidNamespace(const v1::ContainerPlan& plan);
+  absl::Status HoldScope(v1::PodCreated& created);
   absl::Status Watch(Container& container);
   void OnContainerExit(Container& container);
   void OnExecExit(const std::string& id);
@@ -71,6 +73,7 @@ class Supervisor {
   UniqueFd listener_;
   Pod pod_;
   PodInit pod_init_;
+  ScopeHolder scope_holder_;
   std::map<std::string, std::unique_ptr<Container>> containers_;
   std::map<std::string, std::unique_ptr<caisson::keeper::Exec>> execs_;
   // The step that the running request failed at.

@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/child_message.h"
 #include "runtime/keeper/supervisor.h"
@@ -70,6 +71,9 @@ absl::Status Supervisor::CreatePod(const v1::PodPlan& plan, RequestFds& fds,
   v1::PodCreated& created = *reply.mutable_pod_created();
   RETURN_IF_ERROR(
       keeper::CreatePod(plan, pod_, *created.mutable_steps(), failed_));
+  if (plan.hold_scope()) {
+    RETURN_IF_ERROR(HoldScope(created));
+  }
   listener_ = fds.Take(plan.listener_fd());
   if (listener_.ok()) {
     RETURN_IF_ERROR(loop_->Add(listener_.get(), EventLoop::Class::kRequests,
@@ -80,6 +84,22 @@ absl::Status Supervisor::CreatePod(const v1::PodPlan& plan, RequestFds& fds,
     created.set_network_fd(1);
   }
   return absl::OkStatus();
+}
+
+// Without it the pod's next container would have no cgroup to be in: whoever
+// ends it ends the pod.
+absl::Status Supervisor::HoldScope(v1::PodCreated& created) {
+  ASSIGN_OR_RETURN(scope_holder_, StartScopeHolder());
+  created.set_scope_holder_pid(scope_holder_.pid);
+  return loop_->Add(scope_holder_.pidfd.get(), EventLoop::Class::kRequests,
+                    [this] {
+                      LogError("hold scope: the process was ended");
+                      const absl::Status status = Shutdown();
+                      if (!status.ok()) {
+                        LogError(status.message());
+                        _exit(1);
+                      }
+                    });
 }
 
 absl::StatusOr<int> Supervisor::SharedPidNamespace(
@@ -265,6 +285,8 @@ absl::Status Supervisor::Shutdown() {
   }
   execs_.clear();
   KillAndReap(pod_init_.pidfd);
+  loop_->Remove(scope_holder_.pidfd.get());
+  KillAndReap(scope_holder_.pidfd);
   DestroyPod(pod_);
   loop_->Stop();
   return absl::OkStatus();

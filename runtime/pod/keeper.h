@@ -34,8 +34,9 @@ class KeeperFactory {
     std::string binary;  // path of caisson-keeper
     // Directory in the unified hierarchy; empty: the daemon's own.
     std::string keepers_cgroup;
-    std::vector<std::string> keepers_tasks;  // v1 `tasks` files to enter
-    bool allow_faults = false;               // accept InjectFault (tests)
+    // Where that can't be said before: moves a new fork server, by its pid.
+    std::function<absl::Status(int pid)> place;
+    bool allow_faults = false;  // accept InjectFault (tests)
   };
 
   static absl::StatusOr<std::unique_ptr<KeeperFactory>> Start(

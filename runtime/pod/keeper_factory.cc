@@ -71,16 +71,10 @@ struct Launch {
   UniqueFd socket;
   UniqueFd null;
   UniqueFd cgroup;
-  std::vector<UniqueFd> tasks;
   bool allow_faults = false;
 };
 
 [[noreturn]] void RunServer(const Launch& launch) {
-  for (const UniqueFd& tasks : launch.tasks) {
-    if (write(tasks.get(), "0", 1) != 1) {
-      _exit(126);
-    }
-  }
   setsid();
   // Above the numbers that are about to be taken.
   const int program = fcntl(launch.program.get(), F_DUPFD_CLOEXEC, 10);
@@ -149,12 +143,6 @@ absl::Status ForkServer::Launch() {
       return ErrnoError("open", options_.keepers_cgroup);
     }
   }
-  for (const std::string& path : options_.keepers_tasks) {
-    launch.tasks.emplace_back(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!launch.tasks.back().ok()) {
-      return ErrnoError("open", path);
-    }
-  }
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
@@ -175,6 +163,14 @@ absl::Status ForkServer::Launch() {
   pidfd_ = std::move(forked.pidfd);
   // Else its end would not be seen.
   launch.socket.reset();
+  if (options_.place != nullptr) {
+    const absl::Status placed = options_.place(forked.pid);
+    if (!placed.ok()) {
+      // So that it ends, and the next fork is of another.
+      socket_.reset();
+      return placed;
+    }
+  }
   ASSIGN_OR_RETURN(const Frame ready, ReceiveFrame(socket_.get()));
   return ready.bytes.empty() ? absl::OkStatus()
                              : absl::FailedPreconditionError(ready.bytes);

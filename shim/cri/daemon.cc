@@ -22,6 +22,7 @@
 #include "runtime/kernel/selinux_policy.h"
 #include "shim/cri/image_service.h"
 #include "shim/cri/runtime_service.h"
+#include "shim/cri/scopes.h"
 
 namespace caisson::cri {
 namespace {
@@ -81,8 +82,11 @@ absl::StatusOr<std::unique_ptr<pod::KeeperFactory>> StartKeepers(
     const std::string& program) {
   pod::KeeperFactory::Options options;
   options.binary = program;
-  // Under systemd each keeper goes to its pod's scope.
-  if (!config.cgroup.UsesSystemd()) {
+  if (config.cgroup.UsesSystemd()) {
+    options.place = [config, &layout](int pid) {
+      return PlaceForkServer(config, layout, pid);
+    };
+  } else {
     ASSIGN_OR_RETURN(const cgroup::Cgroup group,
                      cgroup::Cgroup::Create(layout, config.cgroup.keepers));
     options.keepers_cgroup = group.unified_path();

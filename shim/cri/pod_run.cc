@@ -58,7 +58,7 @@ std::string ReadHostFile(const char* path) {
 }
 
 // Under systemd the scope's own cgroup is systemd's to set; "pod" below it is
-// ours, and beside it is the keeper's.
+// ours, and beside it is that of the scope's holder.
 void ChooseCgroup(const plan::PodDecision& decision, const std::string& parent,
                   state::v1::PodRecord& record) {
   if (!decision.slice.empty()) {
@@ -195,14 +195,13 @@ absl::Status Runtime::StartKeeper(plan::PodDecision decision,
     pod->keeper = keeper;
   }
   rollback.Add("keeper", [this, pod] { return EndKeeper(*pod); });
-  RETURN_IF_ERROR(PlaceKeeper(decision.slice, *pod));
-  RETURN_IF_ERROR(LimitPod(*pod));
   pod::WithFds<keeper::v1::PodPlan> plan;
   plan.message = std::move(decision.plan);
   plan.message.set_pod_id(pod->id);
   CopyExtents(pod->record.uids(), *plan.message.mutable_uids());
   CopyExtents(pod->record.gids(), *plan.message.mutable_gids());
   plan.message.set_mount_directory(PodDirectory(pod->id) + "/mounts");
+  plan.message.set_hold_scope(!decision.slice.empty());
   ASSIGN_OR_RETURN(UniqueFd listener,
                    pod::Keeper::Listen(pod->record.keeper_socket()));
   plan.message.set_listener_fd(plan.Attach(std::move(listener)));
@@ -210,6 +209,11 @@ absl::Status Runtime::StartKeeper(plan::PodDecision decision,
   ASSIGN_OR_RETURN(pod::Keeper::PodResult result,
                    keeper->CreatePod(std::move(plan)));
   pod->steps = result.created.steps();
+  if (!decision.slice.empty()) {
+    RETURN_IF_ERROR(
+        StartPodScope(decision.slice, *pod, result.created.scope_holder_pid()));
+  }
+  RETURN_IF_ERROR(LimitPod(*pod));
   if (!own_network) {
     return absl::OkStatus();
   }

@@ -199,9 +199,11 @@ class Runtime {
   // Those whose failure is only worth a warning.
   void RunLateHooks(const Container& container, device::Moment moment);
   absl::Status LimitPod(Sandbox& pod);
-  // Under systemd: makes the pod's scope in `slice`, with its keeper in it.
-  // The scope goes with the keeper, after all others of the pod.
-  absl::Status PlaceKeeper(const std::string& slice, const Sandbox& pod);
+  // scopes.cc, under systemd: makes the pod's scope in `slice`, with the
+  // process `holder` in it.  The scope goes with that, which goes with the
+  // keeper.
+  absl::Status StartPodScope(const std::string& slice, const Sandbox& pod,
+                             int holder);
 
   // exec_sync.cc: the id of the new exec whose end `wait` hears of.
   std::string AddExec(std::shared_ptr<ExecWait> wait);

@@ -1,3 +1,5 @@
+#include "shim/cri/scopes.h"
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
@@ -10,20 +12,35 @@ namespace {
 // systemd answers in milliseconds, or is in trouble.
 constexpr absl::Duration kSystemdTimeout = absl::Seconds(20);
 
+constexpr char kSystemSlice[] = "system.slice";
+
 }  // namespace
 
-absl::Status Runtime::PlaceKeeper(const std::string& slice,
-                                  const Sandbox& pod) {
-  if (slice.empty()) {
+absl::Status PlaceForkServer(const config::Config& config,
+                             const cgroup::Layout& layout, int pid) {
+  cgroup::Scope scope;
+  scope.unit = absl::StrCat(config.cgroup.keepers, ".scope");
+  scope.slice = kSystemSlice;
+  scope.description = "keepers of caisson's pods";
+  scope.pid = pid;
+  const absl::StatusOr<cgroup::Cgroup> found =
+      cgroup::Cgroup::Open(layout, absl::StrCat(kSystemSlice, "/", scope.unit));
+  // It may go with its last keeper meanwhile.
+  if (found.ok() && found->Enter(pid).ok()) {
     return absl::OkStatus();
   }
+  return cgroup::StartScope(scope, kSystemdTimeout);
+}
+
+absl::Status Runtime::StartPodScope(const std::string& slice,
+                                    const Sandbox& pod, int holder) {
   const v1::PodSandboxMetadata& metadata = pod.config.metadata();
   cgroup::Scope scope;
   scope.unit = pod.record.scope();
   scope.slice = slice;
   scope.description = absl::StrCat("pod ", metadata.namespace_(), "/",
                                    metadata.name(), " of caisson");
-  scope.pid = pod.record.keeper_pid();
+  scope.pid = holder;
   RETURN_IF_ERROR(cgroup::StartScope(scope, kSystemdTimeout));
   // Out of the way first: a cgroup with controllers below it may hold no
   // processes (cgroups(7)).
@@ -31,7 +48,7 @@ absl::Status Runtime::PlaceKeeper(const std::string& slice,
   ASSIGN_OR_RETURN(const cgroup::Cgroup whole,
                    cgroup::Cgroup::Open(parts_.layout, std::string(base)));
   ASSIGN_OR_RETURN(const cgroup::Cgroup group,
-                   whole.CreateUnifiedChild("keeper"));
+                   whole.CreateUnifiedChild("holder"));
   RETURN_IF_ERROR(group.Enter(scope.pid));
   return cgroup::Cgroup::Create(parts_.layout, pod.record.cgroup()).status();
 }
