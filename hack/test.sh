@@ -132,7 +132,7 @@ tier_vm() {
     [[ -z ${CAISSON_MUST_RUN:-} ]] || fail vm
     return 0
   fi
-  tests/vm/build.sh >"$work/vm-build.log" 2>&1 || {
+  { hack/build_kubelet.sh && tests/vm/build.sh; } >"$work/vm-build.log" 2>&1 || {
     tail -20 "$work/vm-build.log"
     fail vm-build
     return 0
