@@ -1,8 +1,8 @@
 """A kubelet without an API server, which runs the pods that stand in a folder.
 
 It talks to the daemon of hack/with_caissond.sh and keeps all it makes below
-that one's folder and cgroup, or with systemd in kubepods.slice; what it changes of the machine besides (a few
-sysctls, a folder of links to logs) is put back.
+that one's folder and cgroup, or with systemd in kubepods.slice; what it changes
+of the machine besides (a few sysctls, a folder of links to logs) is put back.
 """
 
 import json
