@@ -2,9 +2,10 @@
 
 It talks to the daemon of hack/with_caissond.sh and keeps all it makes below
 that one's folder and cgroup, or with systemd in kubepods.slice; what it changes
-of the machine besides (a few sysctls, a folder of links to logs) is put back.
+of the machine besides (a few sysctls, two folders) is put back.
 """
 
+import atexit
 import json
 import os
 import shutil
@@ -20,7 +21,9 @@ PATIENCE_SECONDS = 90
 SYSCTLS = ("kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys",
            "kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory",
            "vm/panic_on_oom")
-LOG_LINKS = "/var/log/containers"
+# Folders that it makes whatever its configuration says: for links to logs, and
+# for the socket of device plugins.
+FOLDERS = ("/var/log/containers", "/var/lib/kubelet")
 
 
 def free_port():
@@ -64,7 +67,7 @@ class Kubelet:
         for name in SYSCTLS:
             with open(f"/proc/sys/{name}", encoding="ascii") as file:
                 self._sysctls[name] = file.read()
-        self._had_links = os.path.isdir(LOG_LINKS)
+        self._new_folders = [path for path in FOLDERS if not os.path.isdir(path)]
         if self._systemd and os.path.exists("/sys/fs/cgroup/kubepods.slice"):
             raise RuntimeError("this machine has a kubelet's pods already")
         for path in (self.directory, self.manifests, self.logs):
@@ -77,6 +80,9 @@ class Kubelet:
                          "--cert-dir", os.path.join(self.directory, "pki"),
                          "--hostname-override", "caisson-test"]
         self._process = None
+        # Also when the tests are cut short.
+        atexit.register(self.put_back)
+        atexit.register(self.stop)
 
     def _configuration(self, directory, endpoint):
         return {
@@ -140,8 +146,8 @@ class Kubelet:
                 file.write(value)
         if self._systemd:
             subprocess.run(["systemctl", "stop", "kubepods.slice"], check=False)
-        if not self._had_links:
-            shutil.rmtree(LOG_LINKS, ignore_errors=True)
+        for path in self._new_folders:
+            shutil.rmtree(path, ignore_errors=True)
 
     def get(self, path):
         context = ssl.create_default_context()
