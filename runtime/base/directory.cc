@@ -53,7 +53,8 @@ absl::Status VisitDirectory(
     int directory,
     absl::FunctionRef<absl::Status(const DirectoryEntry& entry)> visit) {
   return Visit(
-      UniqueFd(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+      UniqueFd(openat(directory, ".",
+                      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)),
       "directory", visit);
 }
 

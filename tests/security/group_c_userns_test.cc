@@ -251,7 +251,7 @@ constexpr MapRow kMaps[] = {
     {"one id short", 0, 1900000000, 65535, "is not all of"},
     {"nobody", 0, 1900000000, 0, "is empty"},
     {"root not mapped", 1, 1900000000, 65536, "container id 0 is not mapped"},
-    {"beyond the largest id", 0, 2147483647, 65536, "beyond the largest id"},
+    {"beyond the largest id", 0, 4294901760, 65536, "beyond the largest id"},
     {"around the end", 0, 4294967295, 65536, "beyond the largest id"},
 };
 
