@@ -6,6 +6,7 @@ of the machine besides (a few sysctls, two folders) is put back.
 """
 
 import atexit
+import glob
 import json
 import os
 import shutil
@@ -23,7 +24,8 @@ SYSCTLS = ("kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys",
            "vm/panic_on_oom")
 # Folders that it makes whatever its configuration says: for links to logs, and
 # for the socket of device plugins.
-FOLDERS = ("/var/log/containers", "/var/lib/kubelet")
+LOG_LINKS = "/var/log/containers"
+FOLDERS = (LOG_LINKS, "/var/lib/kubelet")
 
 
 def free_port():
@@ -148,6 +150,10 @@ class Kubelet:
             subprocess.run(["systemctl", "stop", "kubepods.slice"], check=False)
         for path in self._new_folders:
             shutil.rmtree(path, ignore_errors=True)
+        # Where the folder was there before, the links of these pods.
+        for link in glob.glob(f"{LOG_LINKS}/*.log"):
+            if os.path.islink(link) and os.readlink(link).startswith(self.logs + "/"):
+                os.remove(link)
 
     def get(self, path):
         context = ssl.create_default_context()
