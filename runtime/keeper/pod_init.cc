@@ -60,22 +60,8 @@ absl::Status EnterEmptyRoot(ChildContext& context) {
   return steps::PivotRoot(context);
 }
 
-absl::Status DieWithKeeper(ChildContext& /*context*/) {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
-    return ErrnoError("set", "parent death signal");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DropEverything(ChildContext& context) {
-  RETURN_IF_ERROR(kernel::LimitBoundingSet(0));
-  RETURN_IF_ERROR(kernel::SetCapabilities({}));
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return ErrnoError("forbid", "new privileges");
-  }
-  // After a change of credentials the signal has to be asked for again.
-  RETURN_IF_ERROR(DieWithKeeper(context));
-  return kernel::ForbidDumping();
+absl::Status DropEverything(ChildContext& /*context*/) {
+  return kernel::DropEverything();
 }
 
 constexpr Step<ChildContext> kPodInitSteps[] = {

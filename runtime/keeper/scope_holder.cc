@@ -12,27 +12,12 @@
 namespace caisson::keeper {
 namespace {
 
-absl::Status DropEverything(pid_t keeper) {
-  RETURN_IF_ERROR(kernel::LimitBoundingSet(0));
-  RETURN_IF_ERROR(kernel::SetCapabilities({}));
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return ErrnoError("forbid", "new privileges");
-  }
-  // After the change of credentials, which takes it back.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
-    return ErrnoError("set", "parent death signal");
-  }
-  if (getppid() != keeper) {
-    return absl::AbortedError("hold scope: the keeper has gone");
-  }
-  return kernel::ForbidDumping();
-}
-
 [[noreturn]] void Hold(pid_t keeper) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!DropEverything(keeper).ok()) {
+  // The keeper may have gone before its end would be heard of.
+  if (!kernel::DropEverything().ok() || getppid() != keeper) {
     _exit(1);
   }
   prctl(PR_SET_NAME, "caisson-scope", 0, 0, 0);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -125,6 +126,19 @@ absl::Status SetAmbient(uint64_t ambient) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status DropEverything() {
+  RETURN_IF_ERROR(LimitBoundingSet(0));
+  RETURN_IF_ERROR(SetCapabilities({}));
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return ErrnoError("forbid", "new privileges");
+  }
+  // After the change of credentials, which takes it back.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
+    return ErrnoError("set", "parent death signal");
+  }
+  return ForbidDumping();
 }
 
 }  // namespace caisson::kernel

@@ -45,4 +45,8 @@ absl::Status SetCapabilities(const CapabilityState& state);
 // Clears the ambient set, then raises `ambient`.
 absl::Status SetAmbient(uint64_t ambient);
 
+// For a process that only has to be there: no capability in any set, no new
+// privileges, not traceable, and killed when its parent ends.
+absl::Status DropEverything();
+
 }  // namespace caisson::kernel

@@ -64,11 +64,18 @@ absl::Status AddLinks(int dev, kernel::Owner owner) {
   return absl::OkStatus();
 }
 
+// NAME of "/dev/NAME"; empty for any other path.
+absl::string_view NameInDev(absl::string_view path) {
+  return absl::ConsumePrefix(&path, "/dev/") && !absl::StrContains(path, '/')
+             ? path
+             : absl::string_view();
+}
+
 absl::Status MakeDevice(int root, int dev, const DeviceSource& device,
                         kernel::Owner owner) {
   const std::string& path = device.container_path;
-  absl::string_view name = path;
-  if (absl::ConsumePrefix(&name, "/dev/") && !absl::StrContains(name, '/')) {
+  const absl::string_view name = NameInDev(path);
+  if (!name.empty()) {
     return MakeNode(dev, name.data(), *device.node);
   }
   const size_t slash = path.rfind('/');
@@ -85,9 +92,8 @@ absl::Status AttachDevice(int root, int dev, const DeviceSource& device,
   if (!device.tree.ok()) {
     return MakeDevice(root, dev, device, owner);
   }
-  absl::string_view name = device.container_path;
-  if (absl::ConsumePrefix(&name, "/dev/") && !absl::StrContains(name, '/') &&
-      mknodat(dev, name.data(), S_IFREG | 0644, 0) == 0) {
+  const absl::string_view name = NameInDev(device.container_path);
+  if (!name.empty() && mknodat(dev, name.data(), S_IFREG | 0644, 0) == 0) {
     return kernel::AttachMountAt(device.tree.get(), dev, name.data());
   }
   ASSIGN_OR_RETURN(UniqueFd target,

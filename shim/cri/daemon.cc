@@ -83,8 +83,8 @@ absl::StatusOr<std::unique_ptr<pod::KeeperFactory>> StartKeepers(
   pod::KeeperFactory::Options options;
   options.binary = program;
   if (config.cgroup.UsesSystemd()) {
-    options.place = [config, &layout](int pid) {
-      return PlaceForkServer(config, layout, pid);
+    options.place = [keepers = config.cgroup.keepers, &layout](int pid) {
+      return PlaceForkServer(keepers, layout, pid);
     };
   } else {
     ASSIGN_OR_RETURN(const cgroup::Cgroup group,

@@ -16,10 +16,10 @@ constexpr char kSystemSlice[] = "system.slice";
 
 }  // namespace
 
-absl::Status PlaceForkServer(const config::Config& config,
+absl::Status PlaceForkServer(const std::string& keepers,
                              const cgroup::Layout& layout, int pid) {
   cgroup::Scope scope;
-  scope.unit = absl::StrCat(config.cgroup.keepers, ".scope");
+  scope.unit = absl::StrCat(keepers, ".scope");
   scope.slice = kSystemSlice;
   scope.description = "keepers of caisson's pods";
   scope.pid = pid;
