@@ -33,7 +33,8 @@ namespace caisson {
 // kernel, and is translated before it reaches a client of the CRI.
 absl::Status ErrnoError(absl::string_view verb, absl::string_view object);
 
-// Prefixes the message of a failed `status` with `context`; OK stays OK.
+// Prefixes the message of a failed `status` with `context`, and keeps its
+// payloads; OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
 }  // namespace caisson

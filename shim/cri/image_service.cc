@@ -1,13 +1,19 @@
 #include "shim/cri/image_service.h"
 
+#include <sys/eventfd.h>
+
+#include <memory>
+#include <utility>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/json.h"
-#include "runtime/base/log.h"
 #include "runtime/base/status.h"
+#include "runtime/base/unique_fd.h"
 #include "runtime/identity/user_lookup.h"
-#include "shim/cri/status_mapping.h"
+#include "shim/core/client_error.h"
+#include "shim/cri/call.h"
 
 namespace caisson::cri {
 namespace {
@@ -66,93 +72,122 @@ std::string ImageInfo(const image::Image& image) {
                      {"highestId", image.highest_id}});
 }
 
+absl::Status CheckName(const v1::ImageSpec& image) {
+  return image.image().empty()
+             ? absl::InvalidArgumentError("check image.image: is empty")
+             : absl::OkStatus();
+}
+
+// Fetches until nobody waits any more.
+core::Operation::Result Pull(image::ImageStore& images, const std::string& name,
+                             const image::Credentials& credentials,
+                             core::Operation& operation) {
+  operation.Enter("pull");
+  const auto given_up = std::make_shared<UniqueFd>(eventfd(0, EFD_CLOEXEC));
+  if (!given_up->ok()) {
+    return ErrnoError("create", "eventfd");
+  }
+  operation.OnAbandoned([given_up] { eventfd_write(given_up->get(), 1); });
+  absl::StatusOr<std::string> id = images.Pull(
+      name, credentials, operation.deadline(), given_up->get());
+  // All of its errors speak of what the client named.
+  return id.ok() ? std::move(id)
+                 : absl::StatusOr<std::string>(core::ForClient(id.status()));
+}
+
 }  // namespace
 
-grpc::Status ImageService::ListImages(grpc::ServerContext*,
-                                      const v1::ListImagesRequest* request,
-                                      v1::ListImagesResponse* response) {
+using grpc::CallbackServerContext;
+using grpc::ServerUnaryReactor;
+
+ServerUnaryReactor* ImageService::ListImages(
+    CallbackServerContext* context, const v1::ListImagesRequest* request,
+    v1::ListImagesResponse* response) {
   const std::string& wanted = request->filter().image().image();
   if (!wanted.empty()) {
     const absl::StatusOr<image::Image> image = images_.Find(wanted);
     if (image.ok()) {
       FillImage(*image, *response->add_images());
     }
-    return grpc::Status::OK;
+    return AnswerNow(context, "ListImages", absl::OkStatus());
   }
   for (const image::Image& image : images_.List()) {
     FillImage(image, *response->add_images());
   }
-  return grpc::Status::OK;
+  return AnswerNow(context, "ListImages", absl::OkStatus());
 }
 
-grpc::Status ImageService::ImageStatus(grpc::ServerContext*,
-                                       const v1::ImageStatusRequest* request,
-                                       v1::ImageStatusResponse* response) {
-  const std::string& name = request->image().image();
-  if (name.empty()) {
-    return ToGrpc(absl::InvalidArgumentError("check image.image: is empty"));
+ServerUnaryReactor* ImageService::ImageStatus(
+    CallbackServerContext* context, const v1::ImageStatusRequest* request,
+    v1::ImageStatusResponse* response) {
+  absl::Status status = CheckName(request->image());
+  if (!status.ok()) {
+    return AnswerNow(context, "ImageStatus", status);
   }
-  const absl::StatusOr<image::Image> image = images_.Find(name);
-  if (absl::IsNotFound(image.status())) {
-    // The CRI's way to say that it is absent.
-    return grpc::Status::OK;
+  const absl::StatusOr<image::Image> image =
+      images_.Find(request->image().image());
+  if (image.ok()) {
+    FillImage(*image, *response->mutable_image());
   }
-  if (!image.ok()) {
-    return ToGrpc(image.status());
-  }
-  FillImage(*image, *response->mutable_image());
-  if (request->verbose()) {
+  if (image.ok() && request->verbose()) {
     (*response->mutable_info())["info"] = ImageInfo(*image);
   }
-  return grpc::Status::OK;
+  // No image is the CRI's way to say that it is absent.
+  return AnswerNow(context, "ImageStatus",
+                   absl::IsNotFound(image.status()) ? absl::OkStatus()
+                                                    : image.status());
 }
 
-grpc::Status ImageService::PullImage(grpc::ServerContext*,
-                                     const v1::PullImageRequest* request,
-                                     v1::PullImageResponse* response) {
-  const std::string& name = request->image().image();
-  if (name.empty()) {
-    return ToGrpc(absl::InvalidArgumentError("check image.image: is empty"));
-  }
+ServerUnaryReactor* ImageService::PullImage(CallbackServerContext* context,
+                                            const v1::PullImageRequest* request,
+                                            v1::PullImageResponse* response) {
   const absl::StatusOr<image::Credentials> auth = ReadAuth(request->auth());
-  if (!auth.ok()) {
-    return ToGrpc(auth.status());
+  absl::Status status = CheckName(request->image());
+  status.Update(auth.status());
+  if (!status.ok()) {
+    return AnswerNow(context, "PullImage", status);
   }
-  const absl::StatusOr<std::string> id = images_.Pull(name, *auth);
-  if (!id.ok()) {
-    LogWarning(id.status().message());
-    return ToGrpc(id.status());
-  }
-  response->set_image_ref(*id);
-  return grpc::Status::OK;
+  core::OperationTable::Request operation{
+      "", "pull image", absl::InfiniteDuration(), &lanes_.images};
+  return AnswerBy(
+      operations_, std::move(operation),
+      Blocking([this, name = request->image().image(),
+                credentials = *auth](core::Operation& it) {
+        return Pull(images_, name, credentials, it);
+      }),
+      context, "PullImage",
+      [response](const std::string& id) { response->set_image_ref(id); });
 }
 
-grpc::Status ImageService::RemoveImage(grpc::ServerContext*,
-                                       const v1::RemoveImageRequest* request,
-                                       v1::RemoveImageResponse*) {
-  const std::string& name = request->image().image();
-  if (name.empty()) {
-    return ToGrpc(absl::InvalidArgumentError("check image.image: is empty"));
+ServerUnaryReactor* ImageService::RemoveImage(
+    CallbackServerContext* context, const v1::RemoveImageRequest* request,
+    v1::RemoveImageResponse*) {
+  const absl::Status status = CheckName(request->image());
+  if (!status.ok()) {
+    return AnswerNow(context, "RemoveImage", status);
   }
-  return ToGrpc(images_.Remove(name));
+  return AnswerFrom(lanes_.query, context, "RemoveImage",
+                    [this, request] {
+                      return images_.Remove(request->image().image());
+                    });
 }
 
-grpc::Status ImageService::ImageFsInfo(grpc::ServerContext*,
-                                       const v1::ImageFsInfoRequest*,
-                                       v1::ImageFsInfoResponse* response) {
-  const absl::StatusOr<image::FsUsage> usage = images_.Usage();
-  if (!usage.ok()) {
-    return ToGrpc(usage.status());
-  }
-  const auto fill = [&](v1::FilesystemUsage& out) {
-    out.set_timestamp(NowNanos());
-    out.mutable_fs_id()->set_mountpoint(usage->mount_point);
-    out.mutable_used_bytes()->set_value(usage->used_bytes);
-    out.mutable_inodes_used()->set_value(usage->inodes_used);
-  };
-  fill(*response->add_image_filesystems());
-  fill(*response->add_container_filesystems());
-  return grpc::Status::OK;
+ServerUnaryReactor* ImageService::ImageFsInfo(
+    CallbackServerContext* context, const v1::ImageFsInfoRequest*,
+    v1::ImageFsInfoResponse* response) {
+  return AnswerFrom(
+      lanes_.query, context, "ImageFsInfo", [this, response]() -> absl::Status {
+        ASSIGN_OR_RETURN(const image::FsUsage usage, images_.Usage());
+        const auto fill = [&](v1::FilesystemUsage& out) {
+          out.set_timestamp(NowNanos());
+          out.mutable_fs_id()->set_mountpoint(usage.mount_point);
+          out.mutable_used_bytes()->set_value(usage.used_bytes);
+          out.mutable_inodes_used()->set_value(usage.inodes_used);
+        };
+        fill(*response->add_image_filesystems());
+        fill(*response->add_container_filesystems());
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace caisson::cri

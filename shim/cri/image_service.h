@@ -4,33 +4,34 @@
 
 #include "api/cri/v1/api.grpc.pb.h"
 #include "runtime/image/image_store.h"
+#include "shim/core/lanes.h"
+#include "shim/core/operation.h"
 
 namespace caisson::cri {
 
 // The CRI's ImageService over the image store.
-class ImageService final : public ::runtime::v1::ImageService::Service {
+class ImageService final : public ::runtime::v1::ImageService::CallbackService {
  public:
   // Borrowed.
-  explicit ImageService(image::ImageStore& images) : images_(images) {}
-
-  grpc::Status ListImages(grpc::ServerContext*,
-                          const ::runtime::v1::ListImagesRequest* request,
-                          ::runtime::v1::ListImagesResponse* response) override;
-  grpc::Status ImageStatus(
-      grpc::ServerContext*, const ::runtime::v1::ImageStatusRequest* request,
-      ::runtime::v1::ImageStatusResponse* response) override;
-  grpc::Status PullImage(grpc::ServerContext*,
-                         const ::runtime::v1::PullImageRequest* request,
-                         ::runtime::v1::PullImageResponse* response) override;
-  grpc::Status RemoveImage(
-      grpc::ServerContext*, const ::runtime::v1::RemoveImageRequest* request,
-      ::runtime::v1::RemoveImageResponse* response) override;
-  grpc::Status ImageFsInfo(
-      grpc::ServerContext*, const ::runtime::v1::ImageFsInfoRequest* request,
-      ::runtime::v1::ImageFsInfoResponse* response) override;
+  ImageService(image::ImageStore& images, core::OperationTable& operations,
+               core::Lanes& lanes)
+      : images_(images), operations_(operations), lanes_(lanes) {}
 
  private:
+#define CAISSON_RPC(Name)                                                  \
+  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext*,             \
+                                 const ::runtime::v1::Name##Request*,      \
+                                 ::runtime::v1::Name##Response*) override
+  CAISSON_RPC(ListImages);
+  CAISSON_RPC(ImageStatus);
+  CAISSON_RPC(PullImage);
+  CAISSON_RPC(RemoveImage);
+  CAISSON_RPC(ImageFsInfo);
+#undef CAISSON_RPC
+
   image::ImageStore& images_;
+  core::OperationTable& operations_;
+  core::Lanes& lanes_;
 };
 
 }  // namespace caisson::cri

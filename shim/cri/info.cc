@@ -17,7 +17,7 @@ json::Value MapJson(const Extents& extents) {
   return list;
 }
 
-json::Value StepsJson(const StepTimes& steps) {
+json::Value StepsJson(const core::StepTimes& steps) {
   json::Value list = json::Value::array();
   for (const keeper::v1::StepTime& step : steps) {
     list.push_back(
@@ -51,7 +51,7 @@ json::Value MountsJson(const Mounts& mounts) {
 
 }  // namespace
 
-std::string PodInfo(const Sandbox& pod, const std::string& handler) {
+std::string PodInfo(const core::PodFacts& pod, const std::string& handler) {
   const state::v1::PodRecord& record = pod.record;
   return json::Dump({{"pid", record.keeper_pid()},
                      {"uidMap", MapJson(record.uids())},
@@ -62,7 +62,7 @@ std::string PodInfo(const Sandbox& pod, const std::string& handler) {
                      {"stepTimes", StepsJson(pod.steps)}});
 }
 
-std::string ContainerInfo(const Container& container) {
+std::string ContainerInfo(const core::ContainerFacts& container) {
   const state::v1::ContainerRecord& record = container.record;
   keeper::v1::ReadBack facts;
   facts.ParseFromString(record.read_back());

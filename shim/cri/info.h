@@ -2,13 +2,13 @@
 
 #include <string>
 
-#include "shim/cri/objects.h"
+#include "shim/core/pod.h"
 
 namespace caisson::cri {
 
 // The JSON of verbose status: facts that the kernel gave, ids of the range,
-// times of the steps.  Under the object's mutex.
-std::string PodInfo(const Sandbox& pod, const std::string& handler);
-std::string ContainerInfo(const Container& container);
+// times of the steps.
+std::string PodInfo(const core::PodFacts& pod, const std::string& handler);
+std::string ContainerInfo(const core::ContainerFacts& container);
 
 }  // namespace caisson::cri
