@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails when a folder includes one above it (README, "Layers").
+# Fails when a folder includes one above it (ARCHITECTURE.md, "Folders and the layer rule").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0

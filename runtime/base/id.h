@@ -10,7 +10,7 @@ namespace caisson {
 std::string GenerateId();
 
 // Whether `id` is one that GenerateId() could have made.  Ids become names of
-// cgroups and directories, so nothing else may pass (catalogue 2.7.3).
+// cgroups and directories, so nothing else may pass (catalogue G13).
 bool IsGeneratedId(absl::string_view id);
 
 }  // namespace caisson

@@ -11,7 +11,7 @@
 
 namespace caisson::image {
 
-// Bounds on what a layer may hold (catalogue D12, D14).
+// Bounds on what a layer may hold (catalogue D11, D12).
 struct ConvertLimits {
   uint64_t max_bytes = uint64_t{64} << 30;  // of the tar stream
   uint64_t max_entries = 4000000;

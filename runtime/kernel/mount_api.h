@@ -10,7 +10,7 @@
 
 // The new mount API: fsopen(2), open_tree(2), move_mount(2),
 // mount_setattr(2).  A mount is made detached, given all its flags, and
-// attached last, so it is never visible half made (catalogue 2.3.1).
+// attached last, so it is never visible half made (catalogue B17).
 namespace caisson::kernel {
 
 // MOUNT_ATTR_* bits to set and to clear.

@@ -24,7 +24,7 @@ namespace caisson::kernel {
 namespace {
 
 // The kernel gives up with EAGAIN when a rename raced with a "..".  That many
-// tries fail in about 0.1 % of calls under attack (catalogue 2.1.2).
+// tries fail in about 0.1 % of calls under attack (catalogue B1).
 constexpr int kTries = 128;
 // As the kernel has it.
 constexpr int kMaxLinks = 40;

@@ -9,7 +9,7 @@ namespace caisson::ops {
 
 // Opens a container's log for appending, created 0640, with its directory if
 // that is missing.  A symlink or anything but a regular file with one name is
-// FailedPrecondition (catalogue G10).
+// FailedPrecondition (catalogue G11).
 absl::StatusOr<UniqueFd> OpenLogFile(const std::string& path);
 
 }  // namespace caisson::ops

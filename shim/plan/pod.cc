@@ -94,8 +94,8 @@ absl::Status ReadGivenMaps(const cri::UserNamespace& options,
   return absl::OkStatus();
 }
 
-// DESIGN: under "always" a pod gets a range of its own unless it asks for the
-// host by name.
+// Under "always" a pod gets a range of its own unless it asks for the host by
+// name (ARCHITECTURE.md, "Identity").
 absl::Status ChooseUsers(const cri::LinuxSandboxSecurityContext& security,
                          const config::Config& config, PodDecision& decision) {
   const cri::NamespaceOption& options = security.namespace_options();

@@ -4,7 +4,7 @@
 
 namespace caisson::bench {
 
-// What is measured, beside the numbers of DESIGN.md section 9.
+// What is measured, beside its budget (ARCHITECTURE.md, "What is measured").
 struct Metric {
   const char* id;
   const char* label;

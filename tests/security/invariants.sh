@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Invariants of the catalogue, section 3, over the functional tests: what
+# Invariants of the catalogue over the functional tests: what
 # keepers, their children and pullers really did, as strace saw it.  Runs in
 # with_caissond.sh, from the checkout's root.
 #

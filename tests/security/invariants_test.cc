@@ -15,8 +15,8 @@
 #include "tests/security/security_fixture.h"
 #include "tests/support/machine.h"
 
-// Invariants of the project's catalogue (section 3) that are seen best from
-// here; invariants/table.toml says where each of the others is asserted.
+// Invariants of the catalogue (tests/security/catalogue.md) that are seen best
+// from here; invariants/table.toml says where each of the others is asserted.
 namespace caisson::cri_test {
 namespace {
 

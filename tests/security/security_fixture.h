@@ -8,7 +8,7 @@
 #include "tests/cri/fields/fields_fixture.h"
 
 // What tests of ways out of containers have in common.  Each stands for a row
-// of the project's catalogue of such ways and is named after it: A3, B12.
+// of tests/security/catalogue.md and is named after it: A3, B12.
 // A test runs in both modes unless its row says else.
 namespace caisson::cri_test {
 

@@ -7,7 +7,7 @@
 #include "api/cri/v1/api.pb.h"
 
 // What holds for each process of each container, whatever the test is about:
-// invariants 6, 8, 9, 10 and 11 of the project's catalogue.  Facts are read
+// invariants 6, 8, 9, 10 and 11 of tests/security/catalogue.md.  Facts are read
 // from the host's /proc; the test fails where they differ.
 namespace caisson::cri_test {
 
