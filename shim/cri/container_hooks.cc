@@ -116,7 +116,8 @@ absl::Status Runtime::RunHooks(const Container& container,
   for (const state::v1::Hook& kept : container.record.hooks()) {
     if (kept.moment() == name) {
       RETURN_IF_ERROR(device::RunHook(device::FromMessage(kept),
-                                      HookStateOf(container, moment), timeout));
+                                      HookStateOf(container, moment), timeout,
+                                      Deadline::Never()));
     }
   }
   return absl::OkStatus();
