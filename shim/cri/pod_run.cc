@@ -232,7 +232,7 @@ absl::Status Runtime::AttachNetwork(const plan::PodDecision& /*decision*/,
   rollback.Add("network", [this, pod] { return DetachNetwork(*pod); });
   RETURN_IF_ERROR(network::PinNamespace(network.get(), path));
   ASSIGN_OR_RETURN(const network::Addresses addresses,
-                   parts_.cni->Add(AttachmentOf(*pod)));
+                   parts_.cni->Add(AttachmentOf(*pod), Deadline::Never()));
   pod->record.mutable_ips()->Assign(addresses.ips.begin(), addresses.ips.end());
   return absl::OkStatus();
 }

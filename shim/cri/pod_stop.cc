@@ -41,7 +41,7 @@ absl::Status Runtime::DetachNetwork(Sandbox& pod) {
   }
   // The pin stays until DEL succeeded: without the namespace plugins leak
   // their rules.
-  RETURN_IF_ERROR(parts_.cni->Delete(attachment));
+  RETURN_IF_ERROR(parts_.cni->Delete(attachment, Deadline::Never()));
   RETURN_IF_ERROR(network::UnpinNamespace(pod.record.netns_path()));
   const std::lock_guard<std::mutex> lock(pod.mutex);
   pod.record.set_network_attached(false);
