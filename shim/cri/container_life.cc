@@ -127,7 +127,8 @@ absl::Status Runtime::EndContainer(Container& container,
     }
     MarkExited(container, 255, NowNanos());
   }
-  return group.ok() ? group->WaitUntilEmpty(kKillTimeout) : absl::OkStatus();
+  return group.ok() ? group->WaitUntilEmpty(Deadline::After(kKillTimeout))
+                    : absl::OkStatus();
 }
 
 absl::Status Runtime::StopContainer(const std::string& id,
@@ -162,7 +163,7 @@ absl::Status Runtime::FreeContainer(Container& container) {
       cgroup::Cgroup::Open(parts_.layout, container.record.cgroup());
   if (group.ok()) {
     RETURN_IF_ERROR(group->Kill());
-    RETURN_IF_ERROR(group->WaitUntilEmpty(kKillTimeout));
+    RETURN_IF_ERROR(group->WaitUntilEmpty(Deadline::After(kKillTimeout)));
     RETURN_IF_ERROR(group->Destroy());
   }
   RunLateHooks(container, device::Moment::kPoststop);

@@ -116,7 +116,7 @@ absl::Status EndGroup(const cgroup::Cgroup& group) {
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(group.Kill());
-  RETURN_IF_ERROR(group.WaitUntilEmpty(kKillTimeout));
+  RETURN_IF_ERROR(group.WaitUntilEmpty(Deadline::After(kKillTimeout)));
   return group.Destroy();
 }
 

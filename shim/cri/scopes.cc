@@ -29,7 +29,7 @@ absl::Status PlaceForkServer(const std::string& keepers,
   if (found.ok() && found->Enter(pid).ok()) {
     return absl::OkStatus();
   }
-  return cgroup::StartScope(scope, kSystemdTimeout);
+  return cgroup::StartScope(scope, Deadline::After(kSystemdTimeout));
 }
 
 absl::Status Runtime::StartPodScope(const std::string& slice,
@@ -41,7 +41,7 @@ absl::Status Runtime::StartPodScope(const std::string& slice,
   scope.description = absl::StrCat("pod ", metadata.namespace_(), "/",
                                    metadata.name(), " of caisson");
   scope.pid = holder;
-  RETURN_IF_ERROR(cgroup::StartScope(scope, kSystemdTimeout));
+  RETURN_IF_ERROR(cgroup::StartScope(scope, Deadline::After(kSystemdTimeout)));
   // Out of the way first: a cgroup with controllers below it may hold no
   // processes (cgroups(7)).
   const absl::string_view base = absl::StripSuffix(pod.record.cgroup(), "/pod");
