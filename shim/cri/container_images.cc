@@ -35,9 +35,9 @@ absl::Status Runtime::MountImageVolumes(keeper::v1::ContainerPlan& plan) {
 }
 
 void Runtime::HoldImages(const state::v1::ContainerRecord& record) {
-  parts_.images->Hold(record.image_id());
+  parts_.images->Hold(record.image_id()).IgnoreError();
   for (const std::string& id : record.volume_images()) {
-    parts_.images->Hold(id);
+    parts_.images->Hold(id).IgnoreError();
   }
 }
 

@@ -118,7 +118,8 @@ grpc::Status ImageService::PullImage(grpc::ServerContext*,
   if (!auth.ok()) {
     return ToGrpc(auth.status());
   }
-  const absl::StatusOr<std::string> id = images_.Pull(name, *auth);
+  const absl::StatusOr<std::string> id =
+      images_.Pull(name, *auth, Deadline::Never(), -1);
   if (!id.ok()) {
     LogWarning(id.status().message());
     return ToGrpc(id.status());
