@@ -13,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "runtime/base/status.h"
 #include "runtime/cgroup/hierarchy.h"
 
@@ -110,21 +109,37 @@ absl::StatusOr<bool> ReadPopulated(int events) {
 
 // `tasks` of the cgroup or of its nearest ancestor in the hierarchy: the pod's
 // limits hold for a container that needs none of its own.
-absl::StatusOr<UniqueFd> OpenNearestTasks(const std::string& mount,
+absl::StatusOr<UniqueFd> OpenNearestTasks(const Layout& layout,
+                                          const std::string& mount,
                                           std::string path) {
-  for (;;) {
-    const std::string file =
-        absl::StrCat(mount, path.empty() ? "" : "/", path, "/tasks");
+  // A lookup that fails costs as much as one that opens, so the first part of
+  // the path goes first: where pods have no limits it isn't there.
+  const std::string top =
+      absl::StrCat(mount, "/", path.substr(0, path.find('/')));
+  if (access(top.c_str(), F_OK) != 0) {
+    path.clear();
+  }
+  while (!path.empty()) {
+    const std::string file = absl::StrCat(mount, "/", path, "/tasks");
     UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
     if (fd.ok()) {
       return fd;
     }
-    if (errno != ENOENT || path.empty()) {
+    if (errno != ENOENT) {
       return ErrnoError("open", file);
     }
     const size_t slash = path.rfind('/');
     path.resize(slash == std::string::npos ? 0 : slash);
   }
+  // Opening costs many times what a copy does.
+  const auto root = layout.root_tasks.find(mount);
+  UniqueFd fd(root != layout.root_tasks.end()
+                  ? fcntl(root->second->get(), F_DUPFD_CLOEXEC, 0)
+                  : open((mount + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    return ErrnoError("open tasks of", mount);
+  }
+  return fd;
 }
 
 absl::Status WriteIfThere(const std::string& file, absl::string_view value) {
@@ -178,7 +193,7 @@ absl::StatusOr<std::vector<UniqueFd>> Cgroup::OpenTasks() const {
     return fds;
   }
   for (const std::string& mount : AllV1Mounts(*layout_)) {
-    ASSIGN_OR_RETURN(UniqueFd fd, OpenNearestTasks(mount, path_));
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenNearestTasks(*layout_, mount, path_));
     fds.push_back(std::move(fd));
   }
   return fds;
@@ -218,28 +233,23 @@ absl::StatusOr<bool> Cgroup::IsPopulated() const {
   return *value != 0;
 }
 
-absl::Status Cgroup::WaitUntilEmpty(absl::Duration timeout) const {
+absl::Status Cgroup::WaitUntilEmpty(Deadline deadline) const {
   const std::string file = unified_path() + "/cgroup.events";
   UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) {
     return errno == ENOENT ? absl::OkStatus() : ErrnoError("open", file);
   }
-  const absl::Time deadline = absl::Now() + timeout;
   for (;;) {
     ASSIGN_OR_RETURN(const bool populated, ReadPopulated(fd.get()));
     if (!populated) {
       return absl::OkStatus();
     }
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) {
+    if (deadline.passed()) {
       return absl::DeadlineExceededError(
           absl::StrCat("wait for the end of ", path_, ": processes are left"));
     }
-    // Capped, so that an infinite timeout fits poll(2).
-    const int64_t wait =
-        std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 60 * 60 * 1000);
     pollfd event = {fd.get(), POLLPRI, 0};
-    if (poll(&event, 1, static_cast<int>(wait)) < 0 && errno != EINTR) {
+    if (poll(&event, 1, deadline.poll_timeout()) < 0 && errno != EINTR) {
       return ErrnoError("poll", file);
     }
   }
@@ -275,17 +285,6 @@ absl::StatusOr<uint64_t> Cgroup::MemoryUsage() const {
 }
 
 absl::StatusOr<uint64_t> Cgroup::CpuUsage() const {
-  const auto v1 = layout_->v1.find("cpuacct");
-  if (v1 != layout_->v1.end()) {
-    const std::string file =
-        absl::StrCat(v1->second, "/", path_, "/cpuacct.usage");
-    ASSIGN_OR_RETURN(const std::string text, ReadText(file));
-    uint64_t nanoseconds = 0;
-    if (!absl::SimpleAtoi(text, &nanoseconds)) {
-      return absl::InternalError(absl::StrCat("read ", file, ": not a number"));
-    }
-    return nanoseconds;
-  }
   const std::string file = unified_path() + "/cpu.stat";
   ASSIGN_OR_RETURN(const std::string text, ReadText(file));
   // "usage_usec N" is the first line.

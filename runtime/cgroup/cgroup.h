@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 
 namespace caisson::cgroup {
@@ -21,6 +21,8 @@ struct Layout {
   // v1: controller -> mount point ("memory" -> "/sys/fs/cgroup/memory");
   // co-mounted controllers share one.  Empty on a pure v2 machine.
   std::map<std::string, std::string> v1;
+  // v1: mount point -> `tasks` of its root, for writing.  May lack some.
+  std::map<std::string, std::shared_ptr<const UniqueFd>> root_tasks;
 
   bool is_v2() const { return v1.empty(); }
 };
@@ -88,18 +90,22 @@ class Cgroup {
   // cgroup.events `populated`; false when absent.
   absl::StatusOr<bool> IsPopulated() const;
   // Waits (POLLPRI of cgroup.events) until nothing runs in it.
-  // DeadlineExceeded after `timeout`.
-  absl::Status WaitUntilEmpty(absl::Duration timeout) const;
+  absl::Status WaitUntilEmpty(Deadline deadline) const;
   // Pids in it and below, v2 hierarchy.
   absl::StatusOr<std::vector<int>> Processes() const;
 
   // Count of OOM kills: memory.events (v2) or memory.oom_control (v1).
   absl::StatusOr<uint64_t> OomKills() const;
 
+  // Says on the v2 directory whose it is, for FindMarked(): the extended
+  // attribute trusted.caisson.pod, which only CAP_SYS_ADMIN in the host's user
+  // namespace can set or see (xattr(7)).  It goes with the directory.
+  absl::Status Mark(const std::string& pod_id) const;
+
   // Bytes in use: memory.current or memory.usage_in_bytes.
   absl::StatusOr<uint64_t> MemoryUsage() const;
 
-  // Nanoseconds of CPU time used: cpu.stat or cpuacct.usage.
+  // Nanoseconds of CPU time used: cpu.stat of v2, on any machine.
   absl::StatusOr<uint64_t> CpuUsage() const;
 
   // Removes it and cgroups below it in all hierarchies.  Idempotent;
@@ -119,5 +125,17 @@ class Cgroup {
   std::string path_;
   bool unified_only_ = false;
 };
+
+struct MarkedCgroup {
+  std::string path;  // relative, as Cgroup::Open() takes it
+  std::string pod_id;
+};
+
+// The cgroups of the v2 hierarchy that Mark() was called on, outermost first;
+// what is below a marked one is not looked at.  DeadlineExceeded and
+// ResourceExhausted (nested deeper than 64, or more than 100 000 cgroups) come
+// instead of an incomplete list.  Any thread.
+absl::StatusOr<std::vector<MarkedCgroup>> FindMarked(const Layout& layout,
+                                                     Deadline deadline);
 
 }  // namespace caisson::cgroup

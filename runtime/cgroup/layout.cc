@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -76,6 +78,16 @@ absl::Status MountUnified(const std::string& path) {
   return absl::OkStatus();
 }
 
+// Without one, whoever needs it opens it.
+void OpenRoots(Layout& layout) {
+  for (const auto& [controller, mount] : layout.v1) {
+    UniqueFd fd(open((mount + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
+    if (fd.ok() && layout.root_tasks.count(mount) == 0) {
+      layout.root_tasks[mount] = std::make_shared<UniqueFd>(std::move(fd));
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Layout> DetectLayout(const std::string& fallback_unified) {
@@ -92,6 +104,7 @@ absl::StatusOr<Layout> DetectLayout(const std::string& fallback_unified) {
     }
     layout.unified = fallback_unified;
   }
+  OpenRoots(layout);
   return layout;
 }
 

@@ -3,6 +3,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -10,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "runtime/base/status.h"
 
 namespace caisson::cgroup {
@@ -21,7 +22,7 @@ constexpr char kPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
 constexpr char kNoSuchUnit[] = "org.freedesktop.systemd1.NoSuchUnit";
 
-using Bus = std::unique_ptr<sd_bus, decltype(&sd_bus_flush_close_unref)>;
+using Bus = std::unique_ptr<sd_bus, decltype(&sd_bus_close_unref)>;
 using Message =
     std::unique_ptr<sd_bus_message, decltype(&sd_bus_message_unref)>;
 
@@ -40,7 +41,28 @@ struct Error {
   }
 };
 
-absl::StatusOr<Bus> OpenBus(absl::Duration timeout) {
+// For the calls of sd-bus, which take microseconds; the least that isn't their
+// default.
+uint64_t Microseconds(Deadline deadline) {
+  const int64_t left = absl::ToInt64Microseconds(deadline.left());
+  return static_cast<uint64_t>(std::max<int64_t>(left, 1));
+}
+
+// Handles what came, or waits for it.
+absl::Status Turn(sd_bus* bus, Deadline deadline, absl::string_view what) {
+  int result = sd_bus_process(bus, nullptr);
+  if (result == 0) {
+    if (deadline.passed()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(what, ": no answer in time"));
+    }
+    result = sd_bus_wait(bus, Microseconds(deadline));
+  }
+  return result < 0 && result != -EINTR ? absl::ErrnoToStatus(-result, what)
+                                        : absl::OkStatus();
+}
+
+absl::StatusOr<Bus> OpenBus(Deadline deadline) {
   sd_bus* raw = nullptr;
   const int result = sd_bus_open_system(&raw);
   if (result < 0) {
@@ -48,9 +70,22 @@ absl::StatusOr<Bus> OpenBus(absl::Duration timeout) {
         "connect to systemd: ",
         absl::ErrnoToStatus(-result, "open system bus").message()));
   }
-  sd_bus_set_method_call_timeout(
-      raw, static_cast<uint64_t>(absl::ToInt64Microseconds(timeout)));
-  return Bus(raw, sd_bus_flush_close_unref);
+  // Closed without flushing: that waits without an end, and all that we say
+  // has been answered or is not wanted any more.
+  Bus bus(raw, sd_bus_close_unref);
+  // Calls wait for the handshake with limits of their own (sd_bus_call(3)).
+  while (sd_bus_is_ready(bus.get()) == 0) {
+    RETURN_IF_ERROR(Turn(bus.get(), deadline, "connect to systemd"));
+  }
+  if (sd_bus_is_ready(bus.get()) < 0) {
+    return absl::UnavailableError("connect to systemd: the bus hung up");
+  }
+  return bus;
+}
+
+// Holds for the calls from here on.
+void LimitCalls(sd_bus* bus, Deadline deadline) {
+  sd_bus_set_method_call_timeout(bus, Microseconds(deadline));
 }
 
 // What JobRemoved says of the jobs that end while we wait for one.
@@ -127,25 +162,14 @@ absl::StatusOr<std::string> CallStart(sd_bus* bus, const Scope& scope) {
                     : std::string(job);
 }
 
-absl::Status Await(sd_bus* bus, Waiter& waiter, absl::Time deadline) {
+absl::Status Await(sd_bus* bus, Waiter& waiter, Deadline deadline) {
   for (const auto& [job, result] : waiter.ended) {
     if (job == waiter.job) {
       waiter.result = result;
     }
   }
   while (waiter.result.empty()) {
-    int result = sd_bus_process(bus, nullptr);
-    if (result == 0) {
-      const absl::Duration left = deadline - absl::Now();
-      if (left <= absl::ZeroDuration()) {
-        return absl::DeadlineExceededError("wait for systemd's job");
-      }
-      result = sd_bus_wait(
-          bus, static_cast<uint64_t>(absl::ToInt64Microseconds(left)));
-    }
-    if (result < 0 && result != -EINTR) {
-      return absl::ErrnoToStatus(-result, "wait for systemd's job");
-    }
+    RETURN_IF_ERROR(Turn(bus, deadline, "wait for systemd's job"));
   }
   return waiter.result == "done"
              ? absl::OkStatus()
@@ -153,17 +177,18 @@ absl::Status Await(sd_bus* bus, Waiter& waiter, absl::Time deadline) {
                    absl::StrCat("systemd's job ended as ", waiter.result));
 }
 
-absl::Status TryStart(const Scope& scope, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+absl::Status TryStart(const Scope& scope, Deadline deadline) {
   // Before the bus: its slots point here.
   Waiter waiter;
-  ASSIGN_OR_RETURN(const Bus bus, OpenBus(timeout));
+  ASSIGN_OR_RETURN(const Bus bus, OpenBus(deadline));
+  LimitCalls(bus.get(), deadline);
   const int result =
       sd_bus_match_signal(bus.get(), nullptr, kService, kPath, kManager,
                           "JobRemoved", OnJobRemoved, &waiter);
   if (result < 0) {
     return absl::ErrnoToStatus(-result, "watch systemd's jobs");
   }
+  LimitCalls(bus.get(), deadline);
   ASSIGN_OR_RETURN(waiter.job, CallStart(bus.get(), scope));
   return Await(bus.get(), waiter, deadline);
 }
@@ -195,15 +220,16 @@ absl::StatusOr<std::string> ExpandSlice(absl::string_view slice) {
   return path;
 }
 
-absl::Status StartScope(const Scope& scope, absl::Duration timeout) {
-  return Annotate(TryStart(scope, timeout),
+absl::Status StartScope(const Scope& scope, Deadline deadline) {
+  return Annotate(TryStart(scope, deadline),
                   absl::StrCat("start scope ", scope.unit));
 }
 
-absl::Status StopScope(const std::string& unit, absl::Duration timeout) {
+absl::Status StopScope(const std::string& unit, Deadline deadline) {
   const std::string what = absl::StrCat("stop scope ", unit);
-  absl::StatusOr<Bus> bus = OpenBus(timeout);
+  absl::StatusOr<Bus> bus = OpenBus(deadline);
   RETURN_IF_ERROR(Annotate(bus.status(), what));
+  LimitCalls(bus->get(), deadline);
   Error error;
   const int result =
       sd_bus_call_method(bus->get(), kService, kPath, kManager, "StopUnit",

@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 
 // cgroups on a machine whose tree systemd owns: a delegated scope a pod, in
 // the slice that the kubelet names.  Below the scope everything is ours
@@ -29,11 +29,11 @@ struct Scope {
 };
 
 // Makes a transient scope and waits until it is there.  The scope goes when
-// its last process has gone.  DeadlineExceeded after `timeout`; Unavailable
-// without a bus.  Thread-safe: each call has a connection of its own.
-absl::Status StartScope(const Scope& scope, absl::Duration timeout);
+// its last process has gone.  DeadlineExceeded; Unavailable without
+// a bus.  Thread-safe: each call has a connection of its own.
+absl::Status StartScope(const Scope& scope, Deadline deadline);
 
 // Ends it with all processes in it; OK when there is none.
-absl::Status StopScope(const std::string& unit, absl::Duration timeout);
+absl::Status StopScope(const std::string& unit, Deadline deadline);
 
 }  // namespace caisson::cgroup

@@ -39,7 +39,7 @@ std::optional<Moment> FindMoment(absl::string_view name) {
 }
 
 absl::Status RunHook(const Hook& hook, const std::string& state,
-                     absl::Duration timeout,
+                     absl::Duration timeout, Deadline deadline,
                      std::function<absl::Status()> confine) {
   kernel::Command command;
   command.program = hook.path;
@@ -47,8 +47,9 @@ absl::Status RunHook(const Hook& hook, const std::string& state,
   command.environment = hook.environment;
   command.input = state;
   command.confine = std::move(confine);
-  command.timeout =
+  const absl::Duration own =
       hook.timeout_seconds == 0 ? timeout : absl::Seconds(hook.timeout_seconds);
+  command.deadline = Deadline::Earlier(Deadline::After(own), deadline);
   const std::string what =
       absl::StrCat("run hook ", MomentName(hook.moment), " ", hook.path);
   const absl::StatusOr<kernel::CommandResult> result =

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 
 // Hooks: programs that run at moments of a container's life (OCI runtime
 // specification, "POSIX-platform Hooks").
@@ -37,10 +38,11 @@ struct Hook {
 
 // Runs a hook to its end in the caller's namespaces: with its own environment
 // and nothing else, in "/", `state` on standard input.  `timeout` holds for a
-// hook that names none.  `confine` is that of kernel::Command.  Errors name
-// the hook, and have the end of what it wrote.
+// hook that names none; whichever it is, `deadline` ends it, too, and all of
+// its process group.  `confine` is that of kernel::Command.  Errors name the
+// hook, and have the end of what it wrote.
 absl::Status RunHook(const Hook& hook, const std::string& state,
-                     absl::Duration timeout,
+                     absl::Duration timeout, Deadline deadline,
                      std::function<absl::Status()> confine = nullptr);
 
 }  // namespace caisson::device

@@ -227,7 +227,7 @@ absl::StatusOr<Edits> Registry::Resolve(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     RETURN_IF_ERROR(CheckQualifiedName(name));
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   const Definitions all = ReadAll();
   std::set<const Spec*> used;
   for (const std::string& name : names) {

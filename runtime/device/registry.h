@@ -2,12 +2,13 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/mutex.h"
 #include "runtime/device/spec.h"
 
 namespace caisson::device {
@@ -57,16 +58,17 @@ class Registry {
     std::string broken;
   };
 
-  absl::StatusOr<SpecPtr> ReadSpec(const std::string& path);
-  void AddDirectory(size_t index, Definitions& all,
-                    std::set<std::string>& seen);
-  Definitions ReadAll();
+  absl::StatusOr<SpecPtr> ReadSpec(const std::string& path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddDirectory(size_t index, Definitions& all, std::set<std::string>& seen)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Definitions ReadAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<const Definition*> Find(const std::string& name,
                                          const Definitions& all) const;
 
   const std::vector<std::string> directories_;
-  std::mutex mutex_;
-  std::map<std::string, File> files_;
+  Mutex mutex_;
+  std::map<std::string, File> files_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace caisson::device

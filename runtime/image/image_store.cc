@@ -4,22 +4,23 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <set>
 #include <tuple>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "runtime/base/log.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "runtime/image/image_db.h"
 #include "runtime/image/layer_store.h"
 #include "runtime/image/manifest.h"
 #include "runtime/image/pull_operation.h"
+#include "runtime/image/pull_queue.h"
 #include "runtime/image/sha256.h"
 
 namespace caisson::image {
@@ -44,14 +45,21 @@ void Merge(const UserFile& file, std::string& merged) {
   }
 }
 
+absl::Status NotFound(absl::string_view reference) {
+  return absl::NotFoundError(
+      absl::StrCat("find image \"", reference, "\": not found"));
+}
+
 class DiskImageStore : public ImageStore {
  public:
-  explicit DiskImageStore(Options options) : options_(std::move(options)) {}
+  explicit DiskImageStore(Options options)
+      : options_(std::move(options)), pulls_(options_.parallel_pulls) {}
 
   absl::Status Load();
 
   absl::StatusOr<std::string> Pull(absl::string_view reference,
-                                   const Credentials& credentials) override;
+                                   const Credentials& credentials,
+                                   Deadline deadline, int cancel) override;
   absl::StatusOr<Image> Find(absl::string_view reference) const override;
   std::vector<Image> List() const override;
   absl::Status Remove(absl::string_view reference) override;
@@ -62,9 +70,12 @@ class DiskImageStore : public ImageStore {
 
   absl::Status UnmountAll() override { return layers_->UnmountAll(); }
 
-  void Hold(const std::string& image_id) override;
+  absl::Status Hold(const std::string& image_id) override;
   void Release(const std::string& image_id) override;
   absl::StatusOr<FsUsage> Usage() const override;
+
+ protected:
+  absl::StatusOr<Image> FindHeld(absl::string_view reference) override;
 
  private:
   struct Entry {
@@ -74,36 +85,42 @@ class DiskImageStore : public ImageStore {
     bool removed = false;
   };
 
-  // One pull, which all that want the same wait for.
-  struct Joint {
-    bool done = false;
-    absl::StatusOr<std::string> result = std::string();
-  };
-
   absl::StatusOr<std::string> Fetch(const Reference& reference,
-                                    const Credentials& credentials);
+                                    const Credentials& credentials,
+                                    PullQueue::Turn& turn);
   absl::StatusOr<std::string> Record(const Reference& reference,
                                      const PulledImage& pulled);
+  std::vector<Entry> Changes(const Reference& reference,
+                             const PulledImage& pulled, Entry entry) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Entry> MakeEntry(const std::string& id,
                                   const std::string& config) const;
   absl::StatusOr<identity::UserDatabase> MergeUsers(
       const std::vector<std::string>& layers) const;
   absl::Status LoadImage(const ImageRecord& record);
-  const Entry* FindName(absl::string_view text) const;
-  const Entry* FindPrefix(absl::string_view text) const;
-  absl::StatusOr<Entry> Lookup(const std::string& image_id) const;
-  void Free(const std::string& image_id);
+  absl::StatusOr<const Entry*> FindEntry(absl::string_view text) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  const Entry* FindName(absl::string_view text) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<const Entry*> FindPrefix(absl::string_view text) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drop(const std::string& image_id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   static ImageRecord RecordOf(const Entry& entry);
 
   const Options options_;
   std::unique_ptr<ImageDb> db_;
   std::unique_ptr<LayerStore> layers_;
-  mutable std::mutex mutex_;
-  std::condition_variable pulled_;
-  std::map<std::string, Entry> images_;  // by id
-  std::map<std::string, int> held_;      // by id
-  std::map<std::string, std::shared_ptr<Joint>> pulls_;
+  // One change at a time, with its records and layers on the disk.  Taken
+  // before the other, under which nothing waits for a disk: it is what lists
+  // and lookups need.
+  Mutex change_;
+  mutable Mutex mutex_;
+  std::map<std::string, Entry> images_ ABSL_GUARDED_BY(mutex_);  // by id
+  std::map<std::string, int> held_ ABSL_GUARDED_BY(mutex_);      // by id
+  // Last: its threads use the others.
+  PullQueue pulls_;
 };
 
 absl::Status DiskImageStore::Load() {
@@ -137,6 +154,7 @@ absl::Status DiskImageStore::LoadImage(const ImageRecord& record) {
   for (const std::string& diff_id : entry.image.layers) {
     layers_->Reference(diff_id);
   }
+  const MutexLock lock(mutex_);
   images_[record.id] = std::move(entry);
   return absl::OkStatus();
 }
@@ -182,63 +200,58 @@ ImageRecord DiskImageStore::RecordOf(const Entry& entry) {
           entry.users};
 }
 
-absl::StatusOr<std::string> DiskImageStore::Pull(
-    absl::string_view reference, const Credentials& credentials) {
+absl::StatusOr<std::string> DiskImageStore::Pull(absl::string_view reference,
+                                                 const Credentials& credentials,
+                                                 Deadline deadline,
+                                                 int cancel) {
   ASSIGN_OR_RETURN(const Reference parsed, ParseReference(reference));
   const std::string name = parsed.Name();
   // Others' credentials fetch for others only.
   const std::string key = absl::StrCat(
       name, "\n", credentials.username, "\n", credentials.password, "\n",
       credentials.registry_token, "\n", credentials.identity_token);
-  std::shared_ptr<Joint> joint = std::make_shared<Joint>();
-  {
-    std::unique_lock<std::mutex> lock(mutex_);
-    const auto [slot, first] = pulls_.emplace(key, joint);
-    if (!first) {
-      joint = slot->second;
-      pulled_.wait(lock, [&] { return joint->done; });
-      return joint->result;
-    }
-  }
-  absl::StatusOr<std::string> result = Fetch(parsed, credentials);
-  if (!result.ok()) {
-    result = Annotate(result.status(), absl::StrCat("pull ", name));
-  }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  joint->result = result;
-  joint->done = true;
-  pulls_.erase(key);
-  pulled_.notify_all();
-  return result;
+  absl::StatusOr<std::string> result = pulls_.Run(
+      key,
+      [this, parsed, credentials](PullQueue::Turn& turn) {
+        return Fetch(parsed, credentials, turn);
+      },
+      deadline, cancel);
+  return result.ok() ? result
+                     : Annotate(result.status(), absl::StrCat("pull ", name));
 }
 
 absl::StatusOr<std::string> DiskImageStore::Fetch(
-    const Reference& reference, const Credentials& credentials) {
+    const Reference& reference, const Credentials& credentials,
+    PullQueue::Turn& turn) {
   // Its layers stay until the record has taken its own references.
   PullOperation operation(options_, *layers_);
   ASSIGN_OR_RETURN(const PulledImage pulled,
-                   operation.Run(reference, credentials));
+                   operation.Run(reference, credentials, turn.cancel()));
+  // Whoever joined later than the record would be told of an image that a
+  // removal may have taken away before it asked.
+  if (!turn.Close()) {
+    return absl::CancelledError("nobody waits for it any more");
+  }
   return Record(reference, pulled);
 }
 
-absl::StatusOr<std::string> DiskImageStore::Record(const Reference& reference,
-                                                   const PulledImage& pulled) {
-  ASSIGN_OR_RETURN(Entry entry, MakeEntry(pulled.id, pulled.config));
-  ASSIGN_OR_RETURN(entry.users, MergeUsers(entry.image.layers));
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto known = images_.find(pulled.id);
-  if (known != images_.end() && !known->second.removed) {
+// The entries that change when the reference gets to name the image, itself
+// last.
+std::vector<DiskImageStore::Entry> DiskImageStore::Changes(
+    const Reference& reference, const PulledImage& pulled, Entry entry) const {
+  std::vector<Entry> changed;
+  if (const auto known = images_.find(pulled.id);
+      known != images_.end() && !known->second.removed) {
     entry = known->second;
   }
-  std::vector<ImageRecord> changed;
   if (reference.digest.empty()) {
     const std::string tag = reference.Name();
     // It may have been another image's.
-    for (auto& [id, other] : images_) {
-      std::vector<std::string>& tags = other.image.repo_tags;
-      if (id != pulled.id && Contains(tags, tag)) {
+    for (const auto& [id, other] : images_) {
+      if (id != pulled.id && Contains(other.image.repo_tags, tag)) {
+        std::vector<std::string>& tags =
+            changed.emplace_back(other).image.repo_tags;
         tags.erase(std::remove(tags.begin(), tags.end(), tag), tags.end());
-        changed.push_back(RecordOf(other));
       }
     }
     Add(entry.image.repo_tags, tag);
@@ -246,14 +259,36 @@ absl::StatusOr<std::string> DiskImageStore::Record(const Reference& reference,
   Add(entry.image.repo_digests,
       absl::StrCat(reference.registry, "/", reference.repository, "@",
                    pulled.manifest_digest));
-  changed.push_back(RecordOf(entry));
-  RETURN_IF_ERROR(db_->PutImages(changed));
-  if (known == images_.end()) {
-    for (const std::string& diff_id : entry.image.layers) {
+  changed.push_back(std::move(entry));
+  return changed;
+}
+
+absl::StatusOr<std::string> DiskImageStore::Record(const Reference& reference,
+                                                   const PulledImage& pulled) {
+  ASSIGN_OR_RETURN(Entry entry, MakeEntry(pulled.id, pulled.config));
+  ASSIGN_OR_RETURN(entry.users, MergeUsers(entry.image.layers));
+  const MutexLock change(change_);
+  std::vector<Entry> changed;
+  {
+    const MutexLock lock(mutex_);
+    changed = Changes(reference, pulled, std::move(entry));
+  }
+  std::vector<ImageRecord> records;
+  for (const Entry& each : changed) {
+    records.push_back(RecordOf(each));
+  }
+  RETURN_IF_ERROR(db_->PutImages(records));
+  const MutexLock lock(mutex_);
+  // One that is held and was removed has kept its references.
+  if (images_.count(pulled.id) == 0) {
+    for (const std::string& diff_id : changed.back().image.layers) {
       layers_->Reference(diff_id);
     }
   }
-  images_[pulled.id] = std::move(entry);
+  for (Entry& each : changed) {
+    const std::string id = each.image.id;
+    images_[id] = std::move(each);
+  }
   return pulled.id;
 }
 
@@ -274,11 +309,11 @@ const DiskImageStore::Entry* DiskImageStore::FindName(
 }
 
 // The only image whose id begins so.
-const DiskImageStore::Entry* DiskImageStore::FindPrefix(
+absl::StatusOr<const DiskImageStore::Entry*> DiskImageStore::FindPrefix(
     absl::string_view text) const {
   const absl::string_view hex = absl::StripPrefix(text, "sha256:");
   if (hex.size() < kMinPrefix) {
-    return nullptr;
+    return NotFound(text);
   }
   const std::string prefix = absl::StrCat("sha256:", hex);
   const Entry* found = nullptr;
@@ -288,36 +323,45 @@ const DiskImageStore::Entry* DiskImageStore::FindPrefix(
       continue;
     }
     if (found != nullptr) {
-      return nullptr;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "find image \"", text, "\": several have an id that begins so"));
     }
     found = &it->second;
   }
-  return found;
+  return found != nullptr ? absl::StatusOr<const Entry*>(found)
+                          : NotFound(text);
+}
+
+absl::StatusOr<const DiskImageStore::Entry*> DiskImageStore::FindEntry(
+    absl::string_view text) const {
+  // A whole id goes before a name that looks like one, a prefix after it.
+  if (IsSha256Digest(
+          absl::StrCat("sha256:", absl::StripPrefix(text, "sha256:")))) {
+    if (absl::StatusOr<const Entry*> found = FindPrefix(text); found.ok()) {
+      return found;
+    }
+  }
+  if (const Entry* const found = FindName(text); found != nullptr) {
+    return found;
+  }
+  return FindPrefix(text);
 }
 
 absl::StatusOr<Image> DiskImageStore::Find(absl::string_view reference) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  // A whole id goes before a name that looks like one, a prefix after it.
-  const Entry* found = nullptr;
-  if (IsSha256Digest(
-          absl::StrCat("sha256:", absl::StripPrefix(reference, "sha256:")))) {
-    found = FindPrefix(reference);
-  }
-  if (found == nullptr) {
-    found = FindName(reference);
-  }
-  if (found == nullptr) {
-    found = FindPrefix(reference);
-  }
-  if (found == nullptr) {
-    return absl::NotFoundError(
-        absl::StrCat("find image \"", reference, "\": not found"));
-  }
+  const MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(const Entry* const found, FindEntry(reference));
+  return found->image;
+}
+
+absl::StatusOr<Image> DiskImageStore::FindHeld(absl::string_view reference) {
+  const MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(const Entry* const found, FindEntry(reference));
+  ++held_[found->image.id];
   return found->image;
 }
 
 std::vector<Image> DiskImageStore::List() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<Image> list;
   for (const auto& [id, entry] : images_) {
     if (!entry.removed) {
@@ -328,56 +372,67 @@ std::vector<Image> DiskImageStore::List() const {
 }
 
 absl::Status DiskImageStore::Remove(absl::string_view reference) {
-  const absl::StatusOr<Image> image = Find(reference);
-  if (!image.ok()) {
-    return absl::OkStatus();
+  const MutexLock change(change_);
+  std::string id;
+  {
+    const MutexLock lock(mutex_);
+    const absl::StatusOr<const Entry*> found = FindEntry(reference);
+    if (absl::IsNotFound(found.status())) {
+      return absl::OkStatus();
+    }
+    RETURN_IF_ERROR(found.status());
+    id = (*found)->image.id;
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = images_.find(image->id);
-  if (found == images_.end() || found->second.removed) {
-    return absl::OkStatus();
+  RETURN_IF_ERROR(db_->DeleteImage(id));
+  {
+    const MutexLock lock(mutex_);
+    Entry& entry = images_[id];
+    entry.removed = true;
+    entry.image.repo_tags.clear();
+    entry.image.repo_digests.clear();
   }
-  RETURN_IF_ERROR(db_->DeleteImage(image->id));
-  if (held_.count(image->id) == 0) {
-    Free(image->id);
-    return absl::OkStatus();
-  }
-  found->second.removed = true;
-  found->second.image.repo_tags.clear();
-  found->second.image.repo_digests.clear();
+  Drop(id);
   return absl::OkStatus();
 }
 
-// With the lock held.
-void DiskImageStore::Free(const std::string& image_id) {
-  const auto found = images_.find(image_id);
-  for (const std::string& diff_id : found->second.image.layers) {
+// What is removed and not held goes, with its layers.
+void DiskImageStore::Drop(const std::string& image_id) {
+  std::vector<std::string> layers;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = images_.find(image_id);
+    if (found == images_.end() || !found->second.removed ||
+        held_.count(image_id) != 0) {
+      return;
+    }
+    layers = std::move(found->second.image.layers);
+    images_.erase(found);
+  }
+  for (const std::string& diff_id : layers) {
     layers_->Dereference(diff_id);
   }
-  images_.erase(found);
-}
-
-absl::StatusOr<DiskImageStore::Entry> DiskImageStore::Lookup(
-    const std::string& image_id) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = images_.find(image_id);
-  if (found == images_.end()) {
-    return absl::NotFoundError(
-        absl::StrCat("find image ", image_id, ": not found"));
-  }
-  return found->second;
 }
 
 absl::StatusOr<identity::UserDatabase> DiskImageStore::Users(
     const std::string& image_id) const {
-  ASSIGN_OR_RETURN(Entry entry, Lookup(image_id));
-  return std::move(entry.users);
+  const MutexLock lock(mutex_);
+  const auto found = images_.find(image_id);
+  if (found == images_.end()) {
+    return NotFound(image_id);
+  }
+  return found->second.users;
 }
 
 absl::StatusOr<std::vector<std::string>> DiskImageStore::MountLayers(
     const std::string& image_id) {
-  ASSIGN_OR_RETURN(const Entry entry, Lookup(image_id));
-  const std::vector<std::string>& layers = entry.image.layers;
+  // Nobody takes them away meanwhile.
+  RETURN_IF_ERROR(Hold(image_id));
+  const absl::Cleanup release = [&] { Release(image_id); };
+  std::vector<std::string> layers;
+  {
+    const MutexLock lock(mutex_);
+    layers = images_[image_id].image.layers;
+  }
   std::vector<std::string> points;
   for (auto it = layers.rbegin(); it != layers.rend(); ++it) {
     ASSIGN_OR_RETURN(const std::string point, layers_->Mount(*it));
@@ -388,22 +443,30 @@ absl::StatusOr<std::vector<std::string>> DiskImageStore::MountLayers(
   return points;
 }
 
-void DiskImageStore::Hold(const std::string& image_id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+absl::Status DiskImageStore::Hold(const std::string& image_id) {
+  const MutexLock lock(mutex_);
+  if (images_.count(image_id) == 0) {
+    return NotFound(image_id);
+  }
   ++held_[image_id];
+  return absl::OkStatus();
 }
 
 void DiskImageStore::Release(const std::string& image_id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto holds = held_.find(image_id);
-  if (holds == held_.end() || --holds->second > 0) {
-    return;
+  {
+    const MutexLock lock(mutex_);
+    const auto holds = held_.find(image_id);
+    if (holds == held_.end() || --holds->second > 0) {
+      return;
+    }
+    held_.erase(holds);
+    const auto found = images_.find(image_id);
+    if (found == images_.end() || !found->second.removed) {
+      return;
+    }
   }
-  held_.erase(holds);
-  const auto found = images_.find(image_id);
-  if (found != images_.end() && found->second.removed) {
-    Free(image_id);
-  }
+  const MutexLock change(change_);
+  Drop(image_id);
 }
 
 absl::StatusOr<FsUsage> DiskImageStore::Usage() const {

@@ -81,7 +81,7 @@ absl::Status Detach(const std::string& path) {
 absl::StatusOr<std::string> LayerMounts::Mount(const std::string& name,
                                                const std::string& file) {
   const std::string path = absl::StrCat(directory_, "/", name);
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (mounted_.count(name) != 0) {
     return path;
   }
@@ -97,10 +97,10 @@ absl::StatusOr<std::string> LayerMounts::Mount(const std::string& name,
 }
 
 absl::Status LayerMounts::Unmount(const std::string& name) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  RETURN_IF_ERROR(Detach(absl::StrCat(directory_, "/", name)));
+  const MutexLock lock(mutex_);
+  // First: a mount that failed to go half way must not be taken for one.
   mounted_.erase(name);
-  return absl::OkStatus();
+  return Detach(absl::StrCat(directory_, "/", name));
 }
 
 absl::Status LayerMounts::UnmountOthers(const std::set<std::string>& keep) {

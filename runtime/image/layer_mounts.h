@@ -1,11 +1,12 @@
 #pragma once
 
-#include <mutex>
 #include <set>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/mutex.h"
 
 namespace caisson::image {
 
@@ -30,8 +31,8 @@ class LayerMounts {
 
  private:
   const std::string directory_;
-  std::mutex mutex_;
-  std::set<std::string> mounted_;
+  Mutex mutex_;
+  std::set<std::string> mounted_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace caisson::image

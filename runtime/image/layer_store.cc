@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <iterator>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +24,7 @@ namespace {
 constexpr char kSuffix[] = ".erofs";
 constexpr char kStaging[] = "/staging";
 constexpr uint64_t kStatBlock = 512;
+constexpr int kRetryMilliseconds = 50;
 
 // The part of a digest that is a file's name.
 std::string NameOf(absl::string_view diff_id) {
@@ -62,6 +66,10 @@ absl::Status Sync(const std::string& path) {
   return absl::OkStatus();
 }
 
+UniqueFd MakeEvent() {
+  return UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
 void LogFailure(const absl::Status& status) {
   if (!status.ok()) {
     LogWarning(absl::StrCat("image layers: ", status.message()));
@@ -97,17 +105,23 @@ absl::Status LayerStore::LoadRecords() {
       RETURN_IF_ERROR(db_.DeleteLayer(record.diff_id));
       continue;
     }
-    layers_[record.diff_id] = {
-        State::kPresent, 0, record.file_bytes,
-        static_cast<uint64_t>(file.st_blocks) * kStatBlock, record.highest_id};
+    const MutexLock lock(mutex_);
+    Layer& layer = layers_[record.diff_id];
+    layer.state = State::kPresent;
+    layer.file_bytes = record.file_bytes;
+    layer.disk_bytes = static_cast<uint64_t>(file.st_blocks) * kStatBlock;
+    layer.highest_id = record.highest_id;
   }
   return absl::OkStatus();
 }
 
 absl::Status LayerStore::SweepFiles() {
   std::set<std::string> names;
-  for (const auto& [diff_id, layer] : layers_) {
-    names.insert(NameOf(diff_id));
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [diff_id, layer] : layers_) {
+      names.insert(NameOf(diff_id));
+    }
   }
   LogFailure(mounts_.UnmountOthers(names));
   ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(directory_));
@@ -133,24 +147,33 @@ std::string LayerStore::StagingPath(const std::string& diff_id) const {
 }
 
 void LayerStore::Reference(const std::string& diff_id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   ++layers_[diff_id].references;
 }
 
 void LayerStore::Dereference(const std::string& diff_id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = layers_.find(diff_id);
-  if (found != layers_.end() && --found->second.references <= 0) {
-    Remove(diff_id);
+  {
+    const MutexLock lock(mutex_);
+    const auto found = layers_.find(diff_id);
+    if (found == layers_.end() || --found->second.references > 0 ||
+        !BeginRemoval(diff_id)) {
+      return;
+    }
   }
+  Remove(diff_id);
 }
 
 void LayerStore::RemoveUnused() {
-  const std::lock_guard<std::mutex> lock(mutex_);
   std::vector<std::string> unused;
-  for (const auto& [diff_id, layer] : layers_) {
-    if (layer.references == 0) {
-      unused.push_back(diff_id);
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [diff_id, layer] : layers_) {
+      if (layer.references == 0) {
+        unused.push_back(diff_id);
+      }
+    }
+    for (const std::string& diff_id : unused) {
+      BeginRemoval(diff_id);
     }
   }
   for (const std::string& diff_id : unused) {
@@ -158,28 +181,49 @@ void LayerStore::RemoveUnused() {
   }
 }
 
-// With the lock held, so that nobody claims the layer half removed.  The
-// record goes first: a file without one is swept at the next start.
-void LayerStore::Remove(const std::string& diff_id) {
-  if (layers_[diff_id].state == State::kPresent) {
-    LogFailure(db_.DeleteLayer(diff_id));
-    LogFailure(mounts_.Unmount(NameOf(diff_id)));
-    LogFailure(RemoveFile(FilePath(diff_id)));
+// Of a layer without references: false when there is nothing to remove.  From
+// here on nobody mounts or claims it.
+bool LayerStore::BeginRemoval(const std::string& diff_id) {
+  Layer& layer = layers_[diff_id];
+  if (layer.state == State::kRemoving) {
+    return false;
   }
-  layers_.erase(diff_id);
+  if (layer.state != State::kPresent) {
+    layers_.erase(diff_id);
+    return false;
+  }
+  layer.state = State::kRemoving;
+  layer.settled = std::make_shared<UniqueFd>(MakeEvent());
+  return true;
+}
+
+// Without the lock: the disk takes its time, and nobody else is to wait for
+// it.  The record goes first: a file without one is swept at the next start.
+void LayerStore::Remove(const std::string& diff_id) {
+  LogFailure(db_.DeleteLayer(diff_id));
+  LogFailure(mounts_.Unmount(NameOf(diff_id)));
+  LogFailure(RemoveFile(FilePath(diff_id)));
+  const MutexLock lock(mutex_);
+  Settle(diff_id, State::kAbsent);
+  // Unless somebody has asked for it meanwhile.
+  if (layers_[diff_id].references == 0) {
+    layers_.erase(diff_id);
+  }
 }
 
 LayerStore::Claim LayerStore::ClaimFetch(const std::string& diff_id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   Layer& layer = layers_[diff_id];
   switch (layer.state) {
     case State::kPresent:
       return Claim::kPresent;
     case State::kFetching:
+    case State::kRemoving:
       return Claim::kWait;
     case State::kAbsent:
       break;
   }
+  layer.settled = std::make_shared<UniqueFd>(MakeEvent());
   layer.state = State::kFetching;
   return Claim::kFetch;
 }
@@ -214,13 +258,13 @@ absl::Status LayerStore::Commit(const LayerRecord& layer) {
   RETURN_IF_ERROR(Sync(directory_));
   RETURN_IF_ERROR(db_.PutLayer(layer));
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     Layer& entry = layers_[layer.diff_id];
     entry.file_bytes = layer.file_bytes;
     entry.disk_bytes = static_cast<uint64_t>(file.st_blocks) * kStatBlock;
     entry.highest_id = layer.highest_id;
+    Settle(layer.diff_id, State::kPresent);
   }
-  EndFetch(layer.diff_id, State::kPresent);
   return absl::OkStatus();
 }
 
@@ -228,36 +272,57 @@ void LayerStore::Abandon(const std::string& diff_id) {
   LogFailure(RemoveFile(StagingPath(diff_id)));
   // Commit() may have failed after its rename.
   LogFailure(RemoveFile(FilePath(diff_id)));
-  EndFetch(diff_id, State::kAbsent);
+  const MutexLock lock(mutex_);
+  Settle(diff_id, State::kAbsent);
 }
 
-void LayerStore::EndFetch(const std::string& diff_id, State state) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  layers_[diff_id].state = state;
-  fetched_.notify_all();
+void LayerStore::Settle(const std::string& diff_id, State state) {
+  Layer& layer = layers_[diff_id];
+  layer.state = state;
+  if (layer.settled != nullptr) {
+    eventfd_write(layer.settled->get(), 1);
+    layer.settled.reset();
+  }
 }
 
-bool LayerStore::Wait(const std::string& diff_id) {
-  std::unique_lock<std::mutex> lock(mutex_);
-  fetched_.wait(lock,
-                [&] { return layers_[diff_id].state != State::kFetching; });
-  return layers_[diff_id].state == State::kPresent;
+absl::StatusOr<bool> LayerStore::Wait(const std::string& diff_id, int cancel) {
+  for (;;) {
+    std::shared_ptr<UniqueFd> settled;
+    {
+      const MutexLock lock(mutex_);
+      const Layer& layer = layers_[diff_id];
+      if (layer.settled == nullptr) {
+        return layer.state == State::kPresent;
+      }
+      settled = layer.settled;
+    }
+    // An eventfd that couldn't be made is looked at now and then.
+    pollfd fds[] = {{settled->get(), POLLIN, 0}, {cancel, POLLIN, 0}};
+    if (poll(fds, std::size(fds), settled->ok() ? -1 : kRetryMilliseconds) <
+            0 &&
+        errno != EINTR) {
+      return ErrnoError("wait for", "layer");
+    }
+    if (fds[1].revents != 0) {
+      return absl::CancelledError("nobody waits for it any more");
+    }
+  }
 }
 
 bool LayerStore::IsPresent(const std::string& diff_id) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = layers_.find(diff_id);
   return found != layers_.end() && found->second.state == State::kPresent;
 }
 
 uint64_t LayerStore::FileBytes(const std::string& diff_id) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = layers_.find(diff_id);
   return found == layers_.end() ? 0 : found->second.file_bytes;
 }
 
 uint32_t LayerStore::HighestId(const std::string& diff_id) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = layers_.find(diff_id);
   return found == layers_.end() ? 0 : found->second.highest_id;
 }
@@ -275,7 +340,7 @@ absl::Status LayerStore::UnmountAll() {
 }
 
 std::pair<uint64_t, uint64_t> LayerStore::Usage() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   uint64_t bytes = 0;
   uint64_t inodes = 2;  // the directories
   for (const auto& [diff_id, layer] : layers_) {

@@ -1,9 +1,16 @@
 #include "runtime/image/pull_operation.h"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/frame.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
@@ -67,6 +74,30 @@ UserFile FromMessage(const v1::UserFile& file) {
   return result;
 }
 
+// The next frame; Unavailable when none comes within `limit`.
+absl::StatusOr<Frame> AwaitFrame(FrameReader& reader, int socket, int cancel,
+                                 absl::Duration limit) {
+  const Deadline stalled = Deadline::After(limit);
+  for (;;) {
+    ASSIGN_OR_RETURN(std::optional<Frame> frame, reader.Read(socket));
+    if (frame.has_value()) {
+      return *std::move(frame);
+    }
+    pollfd fds[] = {{socket, POLLIN, 0}, {cancel, POLLIN, 0}};
+    if (poll(fds, std::size(fds), stalled.poll_timeout()) < 0 &&
+        errno != EINTR) {
+      return ErrnoError("wait for", "puller");
+    }
+    if (fds[1].revents != 0) {
+      return absl::CancelledError("nobody waits for it any more");
+    }
+    if (fds[0].revents == 0 && stalled.passed()) {
+      return absl::UnavailableError(absl::StrCat(
+          "no registry sent anything for ", absl::FormatDuration(limit)));
+    }
+  }
+}
+
 absl::Status Protocol(absl::string_view what) {
   return absl::InternalError(absl::StrCat("talk to puller: ", what));
 }
@@ -89,11 +120,12 @@ void PullOperation::AbandonClaimed() {
 }
 
 absl::StatusOr<PulledImage> PullOperation::Run(const Reference& reference,
-                                               const Credentials& credentials) {
+                                               const Credentials& credentials,
+                                               int cancel) {
   ASSIGN_OR_RETURN(const v1::PullRequest request,
                    MakeRequest(options_, reference, credentials));
   for (int i = 0; i < kMaxAttempts; ++i) {
-    const absl::Status attempt = Attempt(request);
+    const absl::Status attempt = Attempt(request, cancel);
     if (!attempt.ok()) {
       AbandonClaimed();
       return attempt;
@@ -102,7 +134,8 @@ absl::StatusOr<PulledImage> PullOperation::Run(const Reference& reference,
     // by then, so two pulls can't wait for each other.
     bool complete = true;
     for (const std::string& diff_id : image_.layers) {
-      complete = layers_.Wait(diff_id) && complete;
+      ASSIGN_OR_RETURN(const bool is_here, layers_.Wait(diff_id, cancel));
+      complete = is_here && complete;
     }
     if (complete) {
       return image_;
@@ -112,24 +145,29 @@ absl::StatusOr<PulledImage> PullOperation::Run(const Reference& reference,
       "another pull failed to fetch a layer of this image");
 }
 
-absl::Status PullOperation::Attempt(const v1::PullRequest& request) {
+absl::Status PullOperation::Attempt(const v1::PullRequest& request,
+                                    int cancel) {
   ASSIGN_OR_RETURN(PullerProcess process,
                    PullerProcess::Start(options_.puller_binary));
   RETURN_IF_ERROR(SendFrame(process.socket(), request.SerializeAsString(), {}));
-  RETURN_IF_ERROR(Converse(process.socket(), request));
+  RETURN_IF_ERROR(Converse(process.socket(), request, cancel));
   // Once it is gone nobody can write to the layers: only now they are sealed.
-  process.Stop();
+  RETURN_IF_ERROR(process.Stop());
   return CommitFetched();
 }
 
-absl::Status PullOperation::Converse(int socket,
-                                     const v1::PullRequest& request) {
+absl::Status PullOperation::Converse(int socket, const v1::PullRequest& request,
+                                     int cancel) {
+  FrameReader reader;
   for (;;) {
-    absl::StatusOr<Frame> frame = ReceiveFrame(socket);
-    if (!frame.ok()) {
+    absl::StatusOr<Frame> frame =
+        AwaitFrame(reader, socket, cancel, options_.stall_limit);
+    if (absl::IsOutOfRange(frame.status()) ||
+        absl::IsDataLoss(frame.status())) {
       return Protocol(
           absl::StrCat("it ended early: ", frame.status().message()));
     }
+    RETURN_IF_ERROR(frame.status());
     v1::FromPuller message;
     if (!message.ParseFromString(frame->bytes)) {
       return Protocol("malformed message");
@@ -143,6 +181,8 @@ absl::Status PullOperation::Converse(int socket,
         break;
       case v1::FromPuller::kLayerDone:
         RETURN_IF_ERROR(OnLayerDone(message.layer_done()));
+        break;
+      case v1::FromPuller::kProgress:
         break;
       case v1::FromPuller::kFinished:
         return absl::OkStatus();

@@ -32,12 +32,15 @@ class PullOperation {
   PullOperation& operator=(const PullOperation&) = delete;
   ~PullOperation();
 
+  // `cancel` (borrowed): readable when nobody wants the image any more.
+  // Cancelled; Unavailable: nothing came for Options::stall_limit.
   absl::StatusOr<PulledImage> Run(const Reference& reference,
-                                  const Credentials& credentials);
+                                  const Credentials& credentials, int cancel);
 
  private:
-  absl::Status Attempt(const puller::v1::PullRequest& request);
-  absl::Status Converse(int socket, const puller::v1::PullRequest& request);
+  absl::Status Attempt(const puller::v1::PullRequest& request, int cancel);
+  absl::Status Converse(int socket, const puller::v1::PullRequest& request,
+                        int cancel);
   absl::Status OnResolved(const puller::v1::Resolved& resolved,
                           const std::string& wanted);
   absl::Status OnOpenLayer(int socket, const std::string& diff_id);

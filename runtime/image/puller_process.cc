@@ -4,18 +4,24 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/time.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/command.h"
 
 namespace caisson::image {
 namespace {
 
 constexpr int kSocketInChild = 3;
+constexpr time_t kSendSeconds = 30;
+// What a killed process may take on a busy machine, and more.
+constexpr absl::Duration kStopLimit = absl::Seconds(10);
 
 // What of the daemon a puller gets: its standard error, and the socket.
 class SpawnSettings {
@@ -63,6 +69,11 @@ absl::StatusOr<PullerProcess> PullerProcess::Start(const std::string& binary) {
   }
   UniqueFd ours(sockets[0]);
   const UniqueFd theirs(sockets[1]);
+  const timeval patience = {kSendSeconds, 0};
+  if (setsockopt(ours.get(), SOL_SOCKET, SO_SNDTIMEO, &patience,
+                 sizeof(patience)) != 0) {
+    return ErrnoError("limit", "sending to puller");
+  }
   const SpawnSettings settings(theirs.get());
   std::string name = "caisson-puller";
   char* const arguments[] = {name.data(), nullptr};
@@ -81,13 +92,14 @@ absl::StatusOr<PullerProcess> PullerProcess::Start(const std::string& binary) {
 PullerProcess::PullerProcess(PullerProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)), socket_(std::move(other.socket_)) {}
 
-void PullerProcess::Stop() {
+absl::Status PullerProcess::Stop() {
   socket_.reset();
   if (const pid_t pid = std::exchange(pid_, 0); pid > 0) {
-    kill(pid, SIGKILL);
-    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    return Annotate(
+        kernel::KillChild(pid, Deadline::After(kStopLimit)).status(),
+        "end puller");
   }
+  return absl::OkStatus();
 }
 
 }  // namespace caisson::image

@@ -10,20 +10,21 @@
 
 namespace caisson::image {
 
-// A running caisson-puller and the socket to it.  Destruction kills and reaps
-// it, so that afterwards nobody holds the files it was given.
+// A running caisson-puller and the socket to it, on which sending ends after
+// half a minute when nothing is read.  Destruction kills and reaps it.
 class PullerProcess {
  public:
   static absl::StatusOr<PullerProcess> Start(const std::string& binary);
   PullerProcess(PullerProcess&& other) noexcept;
   PullerProcess& operator=(PullerProcess&&) = delete;
 
-  ~PullerProcess() { Stop(); }
+  ~PullerProcess() { Stop().IgnoreError(); }
 
   int socket() const { return socket_.get(); }
 
-  // Kills and reaps it now.  Harmless when repeated.
-  void Stop();
+  // Kills and reaps it now: after OK nobody holds the files it was given.
+  // Unavailable: the kernel doesn't let it go.  Harmless when repeated.
+  absl::Status Stop();
 
  private:
   PullerProcess(pid_t pid, UniqueFd socket)

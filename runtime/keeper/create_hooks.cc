@@ -169,7 +169,7 @@ absl::Status RunHooks(Lent& lent) {
   for (const v1::Hook& hook : lent.plan.create_hooks()) {
     RETURN_IF_ERROR(device::RunHook(device::FromMessage(hook),
                                     lent.plan.create_hook_state(),
-                                    kTimeoutOfThePlan));
+                                    kTimeoutOfThePlan, Deadline::Never()));
   }
   std::vector<FoundMount> mounts;
   for (const char* name : kLent) {

@@ -83,9 +83,10 @@ absl::Status RunStartHooks(ChildContext& context) {
                    ReceiveMessage(context.channel));
   for (const v1::Hook& hook : context.plan->start_hooks()) {
     // Every hook of a plan names its own timeout.
-    RETURN_IF_ERROR(device::RunHook(
-        device::FromMessage(hook), received.message.hook_state(),
-        absl::ZeroDuration(), [&] { return LoadSeccomp(context); }));
+    RETURN_IF_ERROR(device::RunHook(device::FromMessage(hook),
+                                    received.message.hook_state(),
+                                    absl::ZeroDuration(), Deadline::Never(),
+                                    [&] { return LoadSeccomp(context); }));
   }
   // Whatever running them has opened: closed, not marked.
   return kernel::CloseAllBut({context.channel});

@@ -9,12 +9,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/process.h"
@@ -24,6 +27,10 @@ namespace {
 
 constexpr size_t kMaxOutput = 1 << 20;
 constexpr size_t kErrorTail = 4096;
+// As shells tell that a program couldn't be run.
+constexpr int kNotRun = 127;
+// How long a killed program may take to go.
+constexpr absl::Duration kReapLimit = absl::Milliseconds(100);
 
 struct Pipe {
   UniqueFd read_end;
@@ -74,7 +81,7 @@ struct Vectors {
   std::vector<char*> environment;
 };
 
-// posix_spawn and not fork: the daemon is large and has threads.
+// posix_spawn where it will do: the daemon is large and has threads.
 class Spawner {
  public:
   Spawner() {
@@ -122,48 +129,71 @@ class Spawner {
   posix_spawnattr_t attributes_;
 };
 
-// The same in a child of fork(2), up to the program or its end.
-[[noreturn]] void BecomeProgram(const Command& run, int input, int output,
-                                int error) {
-  const Vectors vectors(run);
-  sigset_t none;
-  sigemptyset(&none);
+void Say(absl::string_view text) {
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, text.data(), text.size());
+}
+
+// The same in a child of fork(2), up to the program or its end.  Up to
+// `confine` nothing may allocate: other threads may have held the locks.
+[[noreturn]] void BecomeProgram(const Command& run, const Vectors& vectors,
+                                int input, int output, int error) {
   for (int number = 1; number < NSIG; ++number) {
     // SIGKILL, SIGSTOP and libc's own refuse: they are as they should be.
     signal(number, SIG_DFL);
   }
-  absl::Status status;
+  sigset_t none;
+  sigemptyset(&none);
+  const char* failed = nullptr;
   if (setpgid(0, 0) != 0 || dup2(input, 0) != 0 || dup2(output, 1) != 1 ||
       dup2(error, 2) != 2 || close_range(3, ~0U, 0) != 0 || chdir("/") != 0 ||
       sigprocmask(SIG_SETMASK, &none, nullptr) != 0) {
-    status = ErrnoError("prepare", run.program);
-  } else {
-    status = run.confine();
+    failed = "prepare ";
+  } else if (run.confine != nullptr) {
+    if (const absl::Status status = run.confine(); !status.ok()) {
+      Say(status.message());
+      _exit(kNotRun);
+    }
   }
-  if (status.ok()) {
+  if (failed == nullptr) {
     execve(run.program.c_str(), vectors.arguments.data(),
            vectors.environment.data());
-    status = ErrnoError("execute", run.program);
+    failed = "execute ";
   }
-  dprintf(2, "%s\n", std::string(status.message()).c_str());
-  _exit(127);
+  const char* const cause = strerrordesc_np(errno);
+  Say(failed);
+  Say(run.program);
+  Say(": ");
+  Say(cause == nullptr ? "unknown error" : cause);
+  _exit(kNotRun);
 }
 
-absl::StatusOr<pid_t> ForkConfined(const Command& run, int input, int output,
-                                   int error) {
+// What posix_spawn can't do: be born in a cgroup, and `confine`.
+absl::StatusOr<pid_t> ForkProgram(const Command& run, int input, int output,
+                                  int error) {
   ForkOptions options;
   options.exit_signal = SIGCHLD;
-  ASSIGN_OR_RETURN(const Forked forked, Fork(options));
-  if (forked.pid == 0) {
-    BecomeProgram(run, input, output, error);
+  options.cgroup = run.cgroup;
+  const Vectors vectors(run);
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  // No handler of ours may run in the child.
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  absl::StatusOr<Forked> forked = Fork(options);
+  if (forked.ok() && forked->pid == 0) {
+    BecomeProgram(run, vectors, input, output, error);
   }
-  return forked.pid;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  RETURN_IF_ERROR(forked.status());
+  return forked->pid;
 }
 
 absl::StatusOr<pid_t> StartProgram(const Command& run, int input, int output,
                                    int error) {
-  return run.confine == nullptr ? Spawner().Spawn(run, input, output, error)
-                                : ForkConfined(run, input, output, error);
+  return run.confine == nullptr && run.cgroup < 0
+             ? Spawner().Spawn(run, input, output, error)
+             : ForkProgram(run, input, output, error);
 }
 
 // What a program wrote, as far as it is kept.
@@ -188,9 +218,76 @@ void Drain(int fd, size_t keep, Output& output) {
   }
 }
 
+// waitid(2) without waiting: whether there was something to reap.
+bool TryReap(pid_t pid, siginfo_t& info) {
+  int result = 0;
+  do {
+    info = {};
+    result = waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG);
+  } while (result != 0 && errno == EINTR);
+  // ECHILD: somebody else did.
+  return result != 0 || info.si_pid == pid;
+}
+
+// Children that were killed, or ended, and can't be reaped yet.  Their numbers
+// stay theirs until they are.
+class LeftBehind {
+ public:
+  void Add(pid_t pid) {
+    const MutexLock lock(mutex_);
+    pids_.emplace_back(getpid(), pid);
+  }
+
+  size_t Reap() {
+    const MutexLock lock(mutex_);
+    std::erase_if(pids_, [](const auto& each) {
+      siginfo_t info;
+      // Of a fork's parent: none of ours.
+      return each.first != getpid() || TryReap(each.second, info);
+    });
+    return pids_.size();
+  }
+
+ private:
+  Mutex mutex_;
+  // Whose child, and the child.
+  std::vector<std::pair<pid_t, pid_t>> pids_ ABSL_GUARDED_BY(mutex_);
+};
+
+LeftBehind& Left() {
+  static LeftBehind* const left = new LeftBehind;
+  return *left;
+}
+
+// The exit status as shells tell it, of a child that ends now.  Unavailable:
+// it can't be had in time, and was left behind.
+absl::StatusOr<int> ReapSoon(pid_t pid, int pidfd, Deadline deadline) {
+  siginfo_t info;
+  bool ended = false;
+  while (!TryReap(pid, info)) {
+    if (deadline.passed()) {
+      Left().Add(pid);
+      return absl::UnavailableError(
+          "ended, but the kernel doesn't let it go (a tracer?)");
+    }
+    // With a tracer it has ended before it can be reaped, and nothing tells
+    // when that is.
+    if (ended) {
+      poll(nullptr, 0, 1);
+    }
+    pollfd end = {pidfd, POLLIN, 0};
+    ended = poll(&end, 1, deadline.poll_timeout()) > 0;
+  }
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
 class Child {
  public:
-  Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  Child(pid_t pid, int cgroup)
+      : pid_(pid),
+        cgroup_(cgroup),
+        // Not reaped yet, so the number is still its own.
+        pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
 
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -198,45 +295,55 @@ class Child {
   // Nothing of a program outlives its run by our fault.
   ~Child() {
     if (pid_ > 0) {
-      kill(-pid_, SIGKILL);
+      Kill();
       (void)Reap();
     }
   }
 
-  // The exit status as shells tell it.
-  int Reap() {
-    siginfo_t info = {};
-    while (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0 &&
-           errno == EINTR) {
-    }
-    pid_ = -1;
-    return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  absl::StatusOr<int> Reap() {
+    return ReapSoon(std::exchange(pid_, -1), pidfd_.get(),
+                    Deadline::After(kReapLimit));
   }
 
   int pidfd() const { return pidfd_.get(); }
 
  private:
+  void Kill() const {
+    // By its own number, too: a fork may not have its group yet.
+    kill(pid_, SIGKILL);
+    kill(-pid_, SIGKILL);
+    if (cgroup_ >= 0) {
+      const UniqueFd file(
+          openat(cgroup_, "cgroup.kill", O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+      [[maybe_unused]] const ssize_t written = write(file.get(), "1", 1);
+    }
+  }
+
   pid_t pid_;
-  UniqueFd pidfd_;
+  const int cgroup_;
+  const UniqueFd pidfd_;
 };
+
+absl::Status CheckPatience(const Command& run, bool cancelled) {
+  if (cancelled) {
+    return absl::CancelledError("nobody waits for it any more, killed");
+  }
+  return run.deadline.passed()
+             ? absl::DeadlineExceededError("no answer in time, killed")
+             : absl::OkStatus();
+}
 
 // Reads both pipes until the process has ended.  A grandchild that holds them
 // open is no reason to wait.
-absl::Status Follow(const Child& child, int output_fd, int error_fd,
-                    absl::Duration timeout, Output& output, Output& error) {
-  const absl::Time deadline = absl::Now() + timeout;
+absl::Status Follow(const Command& run, int pidfd, int output_fd, int error_fd,
+                    Output& output, Output& error) {
   for (bool ended = false; !ended;) {
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          "no answer within ", absl::FormatDuration(timeout), ", killed"));
-    }
-    const int64_t wait =
-        std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 3600000);
-    pollfd fds[] = {{child.pidfd(), POLLIN, 0},
+    pollfd fds[] = {{pidfd, POLLIN, 0},
                     {output.open ? output_fd : -1, POLLIN, 0},
-                    {error.open ? error_fd : -1, POLLIN, 0}};
-    if (poll(fds, 3, static_cast<int>(wait)) < 0 && errno != EINTR) {
+                    {error.open ? error_fd : -1, POLLIN, 0},
+                    {run.cancel, POLLIN, 0}};
+    if (poll(fds, std::size(fds), run.deadline.poll_timeout()) < 0 &&
+        errno != EINTR) {
       return ErrnoError("poll", "program");
     }
     ended = fds[0].revents != 0;
@@ -245,6 +352,9 @@ absl::Status Follow(const Child& child, int output_fd, int error_fd,
     if (output.text.size() > kMaxOutput) {
       return absl::ResourceExhaustedError("answer is larger than 1 MiB");
     }
+    if (!ended) {
+      RETURN_IF_ERROR(CheckPatience(run, fds[3].revents != 0));
+    }
   }
   return absl::OkStatus();
 }
@@ -252,14 +362,14 @@ absl::Status Follow(const Child& child, int output_fd, int error_fd,
 }  // namespace
 
 absl::StatusOr<CommandResult> RunCommand(const Command& run) {
+  ReapLeftBehind();
   ASSIGN_OR_RETURN(UniqueFd input, MakeInput(run.input));
   ASSIGN_OR_RETURN(Pipe output_pipe, MakePipe());
   ASSIGN_OR_RETURN(Pipe error_pipe, MakePipe());
   ASSIGN_OR_RETURN(const pid_t pid,
                    StartProgram(run, input.get(), output_pipe.write_end.get(),
                                 error_pipe.write_end.get()));
-  // Not reaped yet, so the number is still its own.
-  Child child(pid, UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))));
+  Child child(pid, run.cgroup);
   if (child.pidfd() < 0) {
     return ErrnoError("open", "pidfd of the program");
   }
@@ -267,14 +377,23 @@ absl::StatusOr<CommandResult> RunCommand(const Command& run) {
   error_pipe.write_end.reset();
   Output output;
   Output error;
-  RETURN_IF_ERROR(Follow(child, output_pipe.read_end.get(),
-                         error_pipe.read_end.get(), run.timeout, output,
-                         error));
+  RETURN_IF_ERROR(Follow(run, child.pidfd(), output_pipe.read_end.get(),
+                         error_pipe.read_end.get(), output, error));
   CommandResult result;
-  result.status = child.Reap();
+  ASSIGN_OR_RETURN(result.status, child.Reap());
   result.output = std::move(output.text);
   result.error_tail = std::move(error.text);
   return result;
+}
+
+absl::StatusOr<int> KillChild(pid_t pid, Deadline deadline) {
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  kill(pid, SIGKILL);
+  return ReapSoon(pid, pidfd.get(), deadline);
+}
+
+size_t ReapLeftBehind() {
+  return Left().Reap();
 }
 
 std::string OneLine(absl::string_view text) {

@@ -3,15 +3,16 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "runtime/network/configuration.h"
 #include "runtime/network/invocation.h"
+#include "runtime/network/leftovers.h"
 #include "runtime/network/plugin.h"
 #include "runtime/network/result_cache.h"
 
@@ -30,33 +31,46 @@ class PluginNetwork : public Cni {
   explicit PluginNetwork(Options options) : options_(std::move(options)) {}
 
   absl::Status CheckReady() override;
-  absl::StatusOr<Addresses> Add(const Attachment& attachment) override;
-  absl::Status Delete(const Attachment& attachment) override;
+  absl::StatusOr<Addresses> Add(const Attachment& attachment,
+                                Deadline deadline) override;
+  absl::Status Delete(const Attachment& attachment, Deadline deadline) override;
+
+  absl::StatusOr<std::vector<std::string>> CachedPods() const override {
+    return ListCache(options_.cache_dir);
+  }
+
+  absl::StatusOr<Attachment> CachedAttachment(
+      const std::string& pod_id) const override;
 
  private:
+  // One run of a plugin.
+  struct Call {
+    absl::string_view command;
+    Deadline deadline;
+    json::Value previous;
+  };
+
   absl::StatusOr<Configuration> Current();
-  absl::StatusOr<std::string> Run(const Configuration& configuration,
-                                  size_t index, absl::string_view command,
-                                  const Attachment& attachment,
-                                  const json::Value& previous) const;
-  absl::Status AddAll(const Attachment& attachment, CachedAdd& add,
-                      size_t& tried) const;
-  absl::Status DeleteFrom(const Attachment& attachment, const CachedAdd& add,
-                          size_t count) const;
+  absl::StatusOr<std::string> Run(const CachedAdd& add, size_t index,
+                                  const Call& call) const;
+  absl::Status AddAll(CachedAdd& add, Deadline deadline, size_t& tried) const;
+  absl::Status DeleteFrom(const CachedAdd& add, size_t count,
+                          Deadline deadline) const;
+  absl::Status Undo(const CachedAdd& add, size_t count) const;
   absl::StatusOr<std::optional<CachedAdd>> FindAdd(
       const Attachment& attachment);
 
   const Options options_;
-  std::mutex mutex_;
-  std::string signature_;
-  absl::StatusOr<Configuration> configuration_ =
+  Mutex mutex_;
+  std::string signature_ ABSL_GUARDED_BY(mutex_);
+  absl::StatusOr<Configuration> configuration_ ABSL_GUARDED_BY(mutex_) =
       absl::NotFoundError("network configuration: not read yet");
 };
 
 absl::StatusOr<Configuration> PluginNetwork::Current() {
   ASSIGN_OR_RETURN(const std::string signature,
                    ReadSignature(options_.conf_dir));
-  std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (signature != signature_) {
     configuration_ = LoadConfiguration(options_.conf_dir);
     signature_ = signature;
@@ -73,76 +87,85 @@ absl::Status PluginNetwork::CheckReady() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> PluginNetwork::Run(
-    const Configuration& configuration, size_t index, absl::string_view command,
-    const Attachment& attachment, const json::Value& previous) const {
+absl::StatusOr<std::string> PluginNetwork::Run(const CachedAdd& add,
+                                               size_t index,
+                                               const Call& call) const {
+  const Configuration& configuration = add.configuration;
   ASSIGN_OR_RETURN(const std::string type,
                    json::GetString(configuration.plugins[index], "type"));
+  const std::string what = absl::StrCat("network ", configuration.name,
+                                        ": plugin ", type, ": ", call.command);
+  if (call.deadline.passed()) {
+    return absl::DeadlineExceededError(
+        absl::StrCat(what, ": not begun, the time is over"));
+  }
   kernel::Command run;
   ASSIGN_OR_RETURN(run.program, FindPlugin(options_.bin_dirs, type));
-  run.environment = MakeEnvironment(attachment, command, options_.bin_dirs);
-  run.input = MakeInput(configuration, index, attachment, previous);
-  run.timeout = options_.timeout;
+  run.environment =
+      MakeEnvironment(add.attachment, call.command, options_.bin_dirs);
+  run.input = MakeInput(configuration, index, add.attachment, call.previous);
+  run.deadline =
+      Deadline::Earlier(call.deadline, Deadline::After(options_.timeout));
   absl::StatusOr<std::string> output = RunPlugin(run);
   if (!output.ok()) {
-    return Annotate(output.status(),
-                    absl::StrCat("network ", configuration.name, ": plugin ",
-                                 type, ": ", command));
+    return Annotate(output.status(), what);
   }
   return output;
 }
 
-absl::Status PluginNetwork::AddAll(const Attachment& attachment, CachedAdd& add,
+absl::Status PluginNetwork::AddAll(CachedAdd& add, Deadline deadline,
                                    size_t& tried) const {
-  json::Value previous;
+  Call call = {"ADD", deadline, json::Value()};
   for (tried = 0; tried < add.configuration.plugins.size();) {
-    const size_t index = tried++;
-    ASSIGN_OR_RETURN(const std::string text, Run(add.configuration, index,
-                                                 "ADD", attachment, previous));
-    ASSIGN_OR_RETURN(previous, json::Parse(text, "result of a network plugin"));
-    if (!previous.is_object()) {
+    ASSIGN_OR_RETURN(const std::string text, Run(add, tried++, call));
+    ASSIGN_OR_RETURN(call.previous,
+                     json::Parse(text, "result of a network plugin"));
+    if (!call.previous.is_object()) {
       return absl::InternalError("network plugin: result is not an object");
     }
   }
-  add.result = std::move(previous);
+  add.result = std::move(call.previous);
   return absl::OkStatus();
 }
 
-absl::Status PluginNetwork::DeleteFrom(const Attachment& attachment,
-                                       const CachedAdd& add,
-                                       size_t count) const {
+absl::Status PluginNetwork::DeleteFrom(const CachedAdd& add, size_t count,
+                                       Deadline deadline) const {
+  Call call = {"DEL", deadline, json::Value()};
   // Before 0.4.0 plugins knew no result in DEL.
-  const bool with_result = !absl::StartsWith(add.configuration.version, "0.3");
-  const json::Value previous = with_result ? add.result : json::Value();
+  if (!absl::StartsWith(add.configuration.version, "0.3")) {
+    call.previous = add.result;
+  }
   absl::Status result;
   // All of them, even after a failure: each frees what is its own.
   while (count > 0) {
-    result.Update(
-        Run(add.configuration, --count, "DEL", attachment, previous).status());
+    result.Update(Run(add, --count, call).status());
   }
   return result;
 }
 
-absl::StatusOr<Addresses> PluginNetwork::Add(const Attachment& attachment) {
+absl::StatusOr<Addresses> PluginNetwork::Add(const Attachment& attachment,
+                                             Deadline deadline) {
   RETURN_IF_ERROR(CheckAttachment(attachment));
   CachedAdd add;
+  add.attachment = attachment;
   ASSIGN_OR_RETURN(add.configuration, Current());
   // Before the first plugin: a crash from here on leaves a trace for DEL.
-  RETURN_IF_ERROR(WriteCache(options_.cache_dir, attachment.pod_id, add));
+  RETURN_IF_ERROR(WriteCache(options_.cache_dir, add));
   size_t tried = 0;
-  absl::Status status = AddAll(attachment, add, tried);
+  absl::Status status = AddAll(add, deadline, tried);
   absl::StatusOr<Addresses> addresses = Addresses();
   if (status.ok()) {
     addresses = ReadAddresses(add.result, attachment.interface);
     status = addresses.status();
   }
   if (status.ok()) {
-    status = WriteCache(options_.cache_dir, attachment.pod_id, add);
+    status = WriteCache(options_.cache_dir, add);
   }
   if (status.ok()) {
     return addresses;
   }
-  const absl::Status undone = DeleteFrom(attachment, add, tried);
+  // Whoever waited may be gone: what was made has to go all the same.
+  const absl::Status undone = Undo(add, tried);
   if (undone.ok()) {
     (void)RemoveCache(options_.cache_dir, attachment.pod_id);
     return status;
@@ -152,32 +175,39 @@ absl::StatusOr<Addresses> PluginNetwork::Add(const Attachment& attachment) {
       absl::StrCat(status.message(), "; and undoing it: ", undone.message()));
 }
 
-// What there is to delete; nothing when neither a record nor a namespace
-// says that there ever was something.
-absl::StatusOr<std::optional<CachedAdd>> PluginNetwork::FindAdd(
-    const Attachment& attachment) {
-  absl::StatusOr<CachedAdd> cached =
-      ReadCache(options_.cache_dir, attachment.pod_id);
-  if (cached.ok()) {
-    return std::optional<CachedAdd>(*std::move(cached));
-  }
-  if (attachment.netns_path.empty() && absl::IsNotFound(cached.status())) {
-    return std::optional<CachedAdd>();
-  }
-  CachedAdd add;
-  absl::StatusOr<Configuration> current = Current();
-  if (!current.ok()) {
-    // No configuration and no record: no plugin of ours made anything.
-    if (absl::IsNotFound(cached.status())) {
-      return std::optional<CachedAdd>();
-    }
-    return current.status();
-  }
-  add.configuration = *std::move(current);
-  return std::optional<CachedAdd>(std::move(add));
+absl::Status PluginNetwork::Undo(const CachedAdd& add, size_t count) const {
+  // What left its process group outlives a plugin that was killed.
+  absl::Status status =
+      EndLeftovers(add.attachment.pod_id, Deadline::After(options_.timeout));
+  status.Update(DeleteFrom(add, count, Deadline::Never()));
+  return status;
 }
 
-absl::Status PluginNetwork::Delete(const Attachment& attachment) {
+// What there is to delete, for `attachment`; nothing when there is neither a
+// trace nor a configuration.
+absl::StatusOr<std::optional<CachedAdd>> PluginNetwork::FindAdd(
+    const Attachment& attachment) {
+  absl::StatusOr<CachedAdd> add =
+      ReadOrMendCache(options_.cache_dir, attachment);
+  const bool has_trace = add.ok();
+  if (absl::IsNotFound(add.status())) {
+    add = CachedAdd();
+  }
+  RETURN_IF_ERROR(add.status());
+  add->attachment = attachment;
+  if (add->configuration.plugins.empty()) {
+    absl::StatusOr<Configuration> current = Current();
+    if (!has_trace && absl::IsNotFound(current.status())) {
+      return std::optional<CachedAdd>();
+    }
+    RETURN_IF_ERROR(current.status());
+    add->configuration = *std::move(current);
+  }
+  return std::optional<CachedAdd>(*std::move(add));
+}
+
+absl::Status PluginNetwork::Delete(const Attachment& attachment,
+                                   Deadline deadline) {
   RETURN_IF_ERROR(CheckAttachment(attachment));
   Attachment present = attachment;
   // The specification's word for a namespace that is gone.
@@ -188,8 +218,23 @@ absl::Status PluginNetwork::Delete(const Attachment& attachment) {
   if (!add.has_value()) {
     return absl::OkStatus();
   }
-  RETURN_IF_ERROR(DeleteFrom(present, *add, add->configuration.plugins.size()));
+  // ADD did not finish: it may run yet, if the daemon died in it.
+  if (add->result.is_null()) {
+    RETURN_IF_ERROR(EndLeftovers(attachment.pod_id, deadline));
+  }
+  RETURN_IF_ERROR(
+      DeleteFrom(*add, add->configuration.plugins.size(), deadline));
   return RemoveCache(options_.cache_dir, attachment.pod_id);
+}
+
+absl::StatusOr<Attachment> PluginNetwork::CachedAttachment(
+    const std::string& pod_id) const {
+  Attachment attachment;
+  attachment.pod_id = pod_id;
+  RETURN_IF_ERROR(CheckAttachment(attachment));
+  ASSIGN_OR_RETURN(CachedAdd add,
+                   ReadOrMendCache(options_.cache_dir, attachment));
+  return std::move(add.attachment);
 }
 
 }  // namespace

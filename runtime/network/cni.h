@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 
 namespace caisson::network {
@@ -44,9 +45,10 @@ class Cni {
   struct Options {
     std::string conf_dir;
     std::vector<std::string> bin_dirs;
-    // Cached results of ADD, needed by DEL: one file a pod.
+    // Cached results of ADD, needed by DEL: one file a pod.  On a disk: DEL
+    // comes after a reboot, too.
     std::string cache_dir;
-    absl::Duration timeout = absl::Seconds(60);  // for each plugin run
+    absl::Duration timeout = absl::Seconds(60);  // at most, each plugin run
   };
 
   virtual ~Cni() = default;
@@ -57,13 +59,30 @@ class Cni {
   virtual absl::Status CheckReady() = 0;
 
   // ADD of every plugin in order, prevResult handed on; on failure DEL in
-  // reverse.  The error names plugin, verb, the plugin's own message.
+  // reverse, which has time of its own: Options::timeout for each plugin,
+  // whatever `deadline` says.  The error names plugin, verb, the plugin's own
+  // message; DeadlineExceeded: a plugin was killed.  When the undoing fails,
+  // too, the cache stays, and Delete() can be called again.
   // The loopback interface is not CNI's here: the keeper brings it up.
-  virtual absl::StatusOr<Addresses> Add(const Attachment& attachment) = 0;
+  virtual absl::StatusOr<Addresses> Add(const Attachment& attachment,
+                                        Deadline deadline) = 0;
 
   // DEL in reverse order with the configuration and result that ADD used
-  // (cached; else today's).  OK when nothing was attached.
-  virtual absl::Status Delete(const Attachment& attachment) = 0;
+  // (cached; else today's).  A namespace that is gone (a reboot) is told to
+  // plugins as such.  OK when there is nothing to delete, also for plugins:
+  // they are asked again, for the cache may have been lost with a power cut.
+  // On failure the cache stays: call it again.
+  virtual absl::Status Delete(const Attachment& attachment,
+                              Deadline deadline) = 0;
+
+  // Ids of the pods for which ADD was begun and DEL has not succeeded.
+  virtual absl::StatusOr<std::vector<std::string>> CachedPods() const = 0;
+
+  // What Add() was called with, for Delete() when the pod's record is lost.
+  // NotFound.  Of a file that can't be used, which is set aside with a log
+  // line, the id alone is left: enough for a plugin to free an address.
+  virtual absl::StatusOr<Attachment> CachedAttachment(
+      const std::string& pod_id) const = 0;
 };
 
 // Pins `netns` at `path` by a bind mount (created, mode 0444).

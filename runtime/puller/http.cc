@@ -1,6 +1,7 @@
 #include "runtime/puller/http.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "absl/strings/ascii.h"
@@ -19,10 +20,13 @@ constexpr long kReceiveBufferBytes = 256 * 1024;
 constexpr int kPollMilliseconds = 1000;
 constexpr char kChallengeHeader[] = "www-authenticate:";
 
+std::atomic<uint64_t> activity{0};
+
 }  // namespace
 
 size_t HttpStream::OnBody(char* data, size_t size, size_t count, void* self) {
   auto* stream = static_cast<HttpStream*>(self);
+  ++activity;
   stream->head_done_ = true;
   stream->body_.append(data, size * count);
   return size * count;
@@ -86,6 +90,7 @@ void HttpStream::Configure(const v1::Host& host, const HttpRequest& request) {
 absl::StatusOr<std::unique_ptr<HttpStream>> HttpStream::Open(
     const v1::Host& host, const HttpRequest& request) {
   std::unique_ptr<HttpStream> stream(new HttpStream);
+  ++activity;
   stream->url_ = request.url;
   stream->multi_ = curl_multi_init();
   stream->easy_ = curl_easy_init();
@@ -96,6 +101,10 @@ absl::StatusOr<std::unique_ptr<HttpStream>> HttpStream::Open(
   }
   curl_easy_getinfo(stream->easy_, CURLINFO_RESPONSE_CODE, &stream->status_);
   return stream;
+}
+
+uint64_t HttpStream::Activity() {
+  return activity;
 }
 
 HttpStream::~HttpStream() {

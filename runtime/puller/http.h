@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ class HttpStream {
 
   // The WWW-Authenticate header, empty without one.
   const std::string& challenge() const { return challenge_; }
+
+  // Grows whenever a host is asked or sends something, in any thread.
+  static uint64_t Activity();
 
   // Fills up to `size` bytes; 0 at the end.
   absl::StatusOr<size_t> Read(char* buffer, size_t size);

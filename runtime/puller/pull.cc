@@ -11,15 +11,21 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/frame.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "runtime/image/layer_convert.h"
 #include "runtime/image/manifest.h"
 #include "runtime/image/sha256.h"
+#include "runtime/puller/http.h"
 #include "runtime/puller/registry_client.h"
 
 namespace caisson::puller {
 namespace {
+
+constexpr absl::Duration kBeat = absl::Seconds(1);
 
 // The conversation with caissond, which one thread holds at a time.
 class Conversation {
@@ -44,6 +50,55 @@ class Conversation {
  private:
   const int socket_;
   std::mutex mutex_;
+};
+
+// Tells caissond that something came, as long as it does: it ends a pull that
+// gets nothing.
+class Heart {
+ public:
+  explicit Heart(Conversation& conversation)
+      : conversation_(conversation), thread_([this] { Beat(); }) {}
+
+  Heart(const Heart&) = delete;
+  Heart& operator=(const Heart&) = delete;
+
+  ~Heart() {
+    {
+      const MutexLock lock(mutex_);
+      stopped_ = true;
+      changed_.NotifyAll();
+    }
+    thread_.join();
+  }
+
+ private:
+  void Beat() {
+    uint64_t told = 0;
+    while (!StoppedWithin(kBeat)) {
+      if (const uint64_t now = HttpStream::Activity(); now != told) {
+        told = now;
+        v1::FromPuller message;
+        message.mutable_progress();
+        // The end of the conversation is seen by whoever reads from it.
+        conversation_.Send(message).IgnoreError();
+      }
+    }
+  }
+
+  bool StoppedWithin(absl::Duration time) {
+    const Deadline deadline = Deadline::After(time);
+    const MutexLock lock(mutex_);
+    while (!stopped_ && !deadline.passed()) {
+      changed_.WaitUntil(mutex_, deadline);
+    }
+    return stopped_;
+  }
+
+  Conversation& conversation_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 struct Layer {
@@ -147,10 +202,9 @@ absl::StatusOr<std::vector<Layer>> LayersToFetch(
   return layers;
 }
 
-}  // namespace
-
-absl::Status Pull(const v1::PullRequest& request, int socket) {
-  Conversation conversation(socket);
+absl::Status FetchImage(const v1::PullRequest& request,
+                        Conversation& conversation) {
+  const Heart heart(conversation);
   RegistryClient client(request);
   v1::FromPuller message;
   v1::Resolved& resolved = *message.mutable_resolved();
@@ -169,8 +223,15 @@ absl::Status Pull(const v1::PullRequest& request, int socket) {
   RETURN_IF_ERROR(conversation.Send(message));
   ASSIGN_OR_RETURN(const std::vector<Layer> layers,
                    LayersToFetch(request, manifest, config));
-  RETURN_IF_ERROR(
-      FetchLayers(layers, request.parallel_layers(), client, conversation));
+  return FetchLayers(layers, request.parallel_layers(), client, conversation);
+}
+
+}  // namespace
+
+absl::Status Pull(const v1::PullRequest& request, int socket) {
+  Conversation conversation(socket);
+  RETURN_IF_ERROR(FetchImage(request, conversation));
+  v1::FromPuller message;
   message.mutable_finished();
   return conversation.Send(message);
 }

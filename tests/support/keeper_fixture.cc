@@ -78,7 +78,8 @@ void KeeperFixture::TearDown() {
     auto cgroup = cgroup::Cgroup::Open(layout_, *it);
     if (cgroup.ok()) {
       EXPECT_TRUE(cgroup->Kill().ok());
-      EXPECT_TRUE(cgroup->WaitUntilEmpty(absl::Seconds(10)).ok());
+      EXPECT_TRUE(
+          cgroup->WaitUntilEmpty(Deadline::After(absl::Seconds(10))).ok());
       EXPECT_TRUE(cgroup->Destroy().ok());
     }
   }

@@ -33,7 +33,7 @@ TEST_F(ImageTest, CorruptedLayerIsDataLossAndLeavesNothing) {
         "truncate -s 200000 $F", "echo junk >> $F"}) {
     Shell(
         absl::StrCat("cp ", blob, " ", blob, ".kept; F=", blob, "; ", damage));
-    const auto id = store_->Pull(At("test:v1"), {});
+    const auto id = Pull(At("test:v1"));
     EXPECT_EQ(id.status().code(), absl::StatusCode::kDataLoss)
         << damage << ": " << id.status();
     EXPECT_EQ(LayerFiles(), 0) << damage;
@@ -41,7 +41,7 @@ TEST_F(ImageTest, CorruptedLayerIsDataLossAndLeavesNothing) {
     EXPECT_THAT(store_->List(), IsEmpty()) << damage;
     Shell(absl::StrCat("mv ", blob, ".kept ", blob));
   }
-  EXPECT_TRUE(store_->Pull(At("test:v1"), {}).ok());
+  EXPECT_TRUE(Pull(At("test:v1")).ok());
 }
 
 TEST_F(ImageTest, CorruptedConfigIsDataLoss) {
@@ -50,8 +50,7 @@ TEST_F(ImageTest, CorruptedConfigIsDataLoss) {
   const std::string blob =
       BlobFile(DigestIn(BlobFile(digest), "['config']['digest']"));
   Shell(absl::StrCat("sed -i s/linux/Linux/ ", blob));
-  EXPECT_EQ(store_->Pull(At("test:v1"), {}).status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(Pull(At("test:v1")).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(ImageTest, MissingBlobIsNotFound) {
@@ -59,22 +58,20 @@ TEST_F(ImageTest, MissingBlobIsNotFound) {
       Push("test:v1", {MakeLayer("layer", "echo a > a")}, "");
   Shell("rm " +
         BlobFile(DigestIn(BlobFile(digest), "['layers'][0]['digest']")));
-  EXPECT_EQ(store_->Pull(At("test:v1"), {}).status().code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Pull(At("test:v1")).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(LayerFiles(), 0);
 }
 
 TEST_F(ImageTest, IndexWithoutThisMachineIsNotFound) {
   Push("test:v1", {MakeLayer("layer", "echo a > a")},
        "--index --platform linux/riscv64");
-  EXPECT_EQ(store_->Pull(At("test:v1"), {}).status().code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(Pull(At("test:v1")).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(ImageTest, ImageOfAnotherMachineIsRefused) {
   Push("test:v1", {MakeLayer("layer", "echo a > a")},
        "--platform linux/riscv64");
-  EXPECT_FALSE(store_->Pull(At("test:v1"), {}).ok());
+  EXPECT_FALSE(Pull(At("test:v1")).ok());
 }
 
 }  // namespace

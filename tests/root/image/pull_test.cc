@@ -27,7 +27,7 @@ TEST_F(ImageTest, PullsByTagAndMountsWhatWasPushed) {
   const std::string digest =
       Push("test/image:v1", {base, top},
            R"(--config '{"User": "7", "Cmd": ["/x"], "Env": ["A=b"]}')");
-  const auto id = store_->Pull(At("test/image:v1"), {});
+  const auto id = Pull(At("test/image:v1"));
   ASSERT_TRUE(id.ok()) << id.status();
 
   const auto image = store_->Find(At("test/image:v1"));
@@ -63,7 +63,7 @@ TEST_F(ImageTest, PullsEveryKindOfManifestAndCompression) {
       {layer + ".zst", ""}};
   for (const auto& [file, options] : kinds) {
     const std::string digest = Push("kind:v1", {file}, options);
-    const auto id = store_->Pull(At("kind:v1"), {});
+    const auto id = Pull(At("kind:v1"));
     ASSERT_TRUE(id.ok()) << options << ": " << id.status();
     EXPECT_TRUE(store_->Find(At("kind@" + digest)).ok()) << options;
     const auto mounts = store_->MountLayers(*id);
@@ -77,7 +77,7 @@ TEST_F(ImageTest, PullsEveryKindOfManifestAndCompression) {
 TEST_F(ImageTest, PullByDigestGivesNoTag) {
   const std::string digest =
       Push("test:v1", {MakeLayer("layer", "echo a > a")}, "");
-  const auto id = store_->Pull(At("test@" + digest), {});
+  const auto id = Pull(At("test@" + digest));
   ASSERT_TRUE(id.ok()) << id.status();
   EXPECT_THAT(store_->Find(*id)->repo_tags, IsEmpty());
   EXPECT_THAT(store_->Find(*id)->repo_digests,
@@ -88,9 +88,9 @@ TEST_F(ImageTest, PullByDigestGivesNoTag) {
 
 TEST_F(ImageTest, TagThatMovedLeavesTheOldImageWithoutIt) {
   Push("test:v1", {MakeLayer("one", "echo 1 > a")}, "");
-  const auto old_id = store_->Pull(At("test:v1"), {});
+  const auto old_id = Pull(At("test:v1"));
   Push("test:v1", {MakeLayer("two", "echo 2 > a")}, "");
-  const auto new_id = store_->Pull(At("test:v1"), {});
+  const auto new_id = Pull(At("test:v1"));
   ASSERT_TRUE(old_id.ok() && new_id.ok());
   ASSERT_NE(*old_id, *new_id);
   EXPECT_EQ(store_->Find(At("test:v1"))->id, *new_id);
@@ -107,9 +107,8 @@ TEST_F(ImageTest, PullsOfOneImageJoinAndOfSharedLayersFetchOnce) {
   std::vector<std::thread> threads;
   std::vector<absl::StatusOr<std::string>> results(6);
   for (size_t i = 0; i < results.size(); ++i) {
-    threads.emplace_back([&, i] {
-      results[i] = store_->Pull(At(i % 2 == 0 ? "a:v1" : "b:v1"), {});
-    });
+    threads.emplace_back(
+        [&, i] { results[i] = Pull(At(i % 2 == 0 ? "a:v1" : "b:v1")); });
   }
   for (std::thread& thread : threads) {
     thread.join();
@@ -128,10 +127,10 @@ TEST_F(ImageTest, SilentRegistryHoldsUpNobodyElse) {
   Redirect("silent.test", silent.url());
   Push("good:v1", {MakeLayer("layer", "echo a > a")}, "");
   absl::StatusOr<std::string> stuck;
-  std::thread waiting([&] { stuck = store_->Pull("silent.test/x:v1", {}); });
+  std::thread waiting([&] { stuck = Pull("silent.test/x:v1"); });
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(store_->Pull(At("good:v1"), {}).ok());
+  EXPECT_TRUE(Pull(At("good:v1")).ok());
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   silent.Close();
   waiting.join();
@@ -140,14 +139,14 @@ TEST_F(ImageTest, SilentRegistryHoldsUpNobodyElse) {
 }
 
 TEST_F(ImageTest, FailuresSayWhatAndWhere) {
-  const auto missing = store_->Pull(At("nothing:here"), {});
+  const auto missing = Pull(At("nothing:here"));
   EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(missing.status().message()),
               HasSubstr(At("nothing:here")));
-  const auto closed = store_->Pull("127.0.0.1:1/x:y", {});
+  const auto closed = Pull("127.0.0.1:1/x:y");
   EXPECT_EQ(closed.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(closed.status().message()), HasSubstr("127.0.0.1:1"));
-  EXPECT_EQ(store_->Pull("UPPER CASE", {}).status().code(),
+  EXPECT_EQ(Pull("UPPER CASE").status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(store_->List(), IsEmpty());
 }
@@ -164,19 +163,18 @@ TEST_F(ImageTest, SendsThePasswordToTheRegistryThatAsks) {
       absl::StrCat("auth: {htpasswd: {realm: test, path: ", users, "}}\n"));
   const std::string name = locked.address() + "/secret:v1";
   Credentials credentials;
-  EXPECT_EQ(store_->Pull(name, credentials).status().code(),
+  EXPECT_EQ(Pull(name, credentials).status().code(),
             absl::StatusCode::kUnauthenticated);
   credentials.username = "me";
   credentials.password = "wrong";
-  const auto refused = store_->Pull(name, credentials);
+  const auto refused = Pull(name, credentials);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnauthenticated);
   EXPECT_FALSE(absl::StrContains(refused.status().message(), "wrong"));
   credentials.password = "pass";
-  const auto id = store_->Pull(name, credentials);
+  const auto id = Pull(name, credentials);
   EXPECT_TRUE(id.ok()) << id.status();
   // What is here is no answer for somebody who may not have it.
-  EXPECT_EQ(store_->Pull(name, {}).status().code(),
-            absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Pull(name).status().code(), absl::StatusCode::kUnauthenticated);
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ void ImageTest::TearDown() {
 
 void ImageTest::OpenStore() {
   store_.reset();
-  ImageStore::Options options;
+  ImageStore::Options options = options_;
   options.root = directory_.path() + "/store";
   options.mount_dir = directory_.path() + "/mounts";
   options.hosts_dir = directory_.path() + "/hosts";
@@ -103,6 +103,12 @@ void ImageTest::OpenStore() {
   absl::StatusOr<std::unique_ptr<ImageStore>> store = ImageStore::Open(options);
   ASSERT_TRUE(store.ok()) << store.status();
   store_ = std::move(*store);
+}
+
+absl::StatusOr<std::string> ImageTest::Pull(const std::string& reference,
+                                            const Credentials& credentials) {
+  return store_->Pull(reference, credentials, Deadline::After(absl::Minutes(1)),
+                      -1);
 }
 
 std::string ImageTest::MakeLayer(const std::string& name,
@@ -156,6 +162,11 @@ int ImageTest::StagingFiles() const {
 int ImageTest::Mounts() const {
   return Count(absl::StrCat("grep -c ' ", directory_.path(),
                             "/mounts/' /proc/self/mountinfo || true"));
+}
+
+int ImageTest::Pullers() const {
+  return Count(
+      absl::StrCat("pgrep -c -P ", getpid(), " caisson-puller || true"));
 }
 
 SilentServer::SilentServer() {

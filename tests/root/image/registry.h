@@ -38,6 +38,10 @@ class ImageTest : public ::testing::Test {
   // (Re)opens the store; an open one is closed first.
   void OpenStore();
 
+  // Within a minute, with nobody to cancel it.
+  absl::StatusOr<std::string> Pull(const std::string& reference,
+                                   const Credentials& credentials = {});
+
   // Makes a tar of shell commands run in an empty directory; its path.
   std::string MakeLayer(const std::string& name, const std::string& commands);
   // Pushes to the registry; `options` are those of push_image.py.  The digest
@@ -55,9 +59,13 @@ class ImageTest : public ::testing::Test {
   int LayerFiles() const;
   int StagingFiles() const;
   int Mounts() const;
+  // Children of this process that fetch.
+  int Pullers() const;
 
   caisson::testing::TemporaryDirectory directory_;
   std::unique_ptr<Registry> registry_;
+  // What OpenStore() adds the folders to.
+  ImageStore::Options options_;
   std::unique_ptr<ImageStore> store_;
 };
 

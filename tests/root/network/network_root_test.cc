@@ -18,6 +18,7 @@
 namespace caisson::network {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -149,7 +150,8 @@ TEST_F(NetworkRootTest, BridgeAndPortmapComeAndGo) {
   pod.pod_uid = "1";
   pod.ports = {{18080, 80, "tcp", ""}};
   absl::Time start = absl::Now();
-  absl::StatusOr<Addresses> addresses = cni->Add(pod);
+  absl::StatusOr<Addresses> addresses =
+      cni->Add(pod, Deadline::After(absl::Seconds(60)));
   ASSERT_TRUE(addresses.ok()) << addresses.status();
   std::printf("ADD %s\n", absl::FormatDuration(absl::Now() - start).c_str());
   ASSERT_EQ(addresses->ips.size(), 1u);
@@ -161,7 +163,7 @@ TEST_F(NetworkRootTest, BridgeAndPortmapComeAndGo) {
   EXPECT_THAT(Leases(), HasSubstr(ip));
   EXPECT_THAT(Shell("ip -o link"), HasSubstr("veth"));
   start = absl::Now();
-  status = cni->Delete(pod);
+  status = cni->Delete(pod, Deadline::After(absl::Seconds(60)));
   EXPECT_TRUE(status.ok()) << status;
   std::printf("DEL %s\n", absl::FormatDuration(absl::Now() - start).c_str());
   EXPECT_THAT(Shell("nsenter --net=" + pin_ + " ip -o link"),
@@ -171,8 +173,70 @@ TEST_F(NetworkRootTest, BridgeAndPortmapComeAndGo) {
   EXPECT_EQ(Leases(), "");
   EXPECT_THAT(Shell("ip -o link"), Not(HasSubstr("veth")));
   EXPECT_TRUE(std::filesystem::is_empty(root_ + "/cache"));
-  status = cni->Delete(pod);
+  status = cni->Delete(pod, Deadline::After(absl::Seconds(60)));
   EXPECT_TRUE(status.ok()) << status;
+}
+
+// Pins, interfaces and rules went with the machine; leases are on a disk.
+TEST_F(NetworkRootTest, AfterARebootDeleteFreesTheAddress) {
+  if (access("/usr/lib/cni/bridge", X_OK) != 0) {
+    GTEST_SKIP() << "needs the CNI plugins in " << kPlugins;
+  }
+  Configure();
+  ASSERT_TRUE(PinNamespace(netns_.get(), pin_).ok());
+  Cni::Options options;
+  options.conf_dir = root_ + "/conf";
+  options.bin_dirs = {kPlugins};
+  options.cache_dir = root_ + "/cache";
+  Attachment pod;
+  pod.pod_id = "cstreboot";
+  pod.netns_path = pin_;
+  pod.ports = {{18081, 80, "tcp", ""}};
+  const Deadline deadline = Deadline::After(absl::Seconds(60));
+  absl::StatusOr<Addresses> addresses =
+      Cni::Create(options)->Add(pod, deadline);
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  ASSERT_THAT(Leases(), HasSubstr(addresses->ips[0]));
+  netns_.reset();
+  ASSERT_TRUE(UnpinNamespace(pin_).ok());
+  Shell("ip link delete " + bridge_ + "; iptables -t nat -F");
+  const auto cni = Cni::Create(options);
+  const absl::StatusOr<std::vector<std::string>> pods = cni->CachedPods();
+  ASSERT_TRUE(pods.ok()) << pods.status();
+  ASSERT_THAT(*pods, ElementsAre("cstreboot"));
+  const absl::StatusOr<Attachment> kept = cni->CachedAttachment("cstreboot");
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  const absl::Status status = cni->Delete(*kept, deadline);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(Leases(), "");
+  EXPECT_TRUE(std::filesystem::is_empty(root_ + "/cache"));
+}
+
+// The same when not even the cache was left.
+TEST_F(NetworkRootTest, TheRecordAloneFreesTheAddress) {
+  if (access("/usr/lib/cni/bridge", X_OK) != 0) {
+    GTEST_SKIP() << "needs the CNI plugins in " << kPlugins;
+  }
+  Configure();
+  ASSERT_TRUE(PinNamespace(netns_.get(), pin_).ok());
+  Cni::Options options;
+  options.conf_dir = root_ + "/conf";
+  options.bin_dirs = {kPlugins};
+  options.cache_dir = root_ + "/cache";
+  Attachment pod;
+  pod.pod_id = "cstlost";
+  pod.netns_path = pin_;
+  const auto cni = Cni::Create(options);
+  const Deadline deadline = Deadline::After(absl::Seconds(60));
+  ASSERT_TRUE(cni->Add(pod, deadline).ok());
+  EXPECT_NE(Leases(), "");
+  std::filesystem::remove_all(root_ + "/cache");
+  netns_.reset();
+  ASSERT_TRUE(UnpinNamespace(pin_).ok());
+  Shell("ip link delete " + bridge_ + "; iptables -t nat -F");
+  const absl::Status status = cni->Delete(pod, deadline);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(Leases(), "");
 }
 
 TEST_F(NetworkRootTest, AFailedAddLeavesNothing) {
@@ -196,7 +260,9 @@ TEST_F(NetworkRootTest, AFailedAddLeavesNothing) {
   Attachment pod;
   pod.pod_id = "cstbroken";
   pod.netns_path = pin_;
-  const absl::Status status = Cni::Create(options)->Add(pod).status();
+  const absl::Status status = Cni::Create(options)
+                                  ->Add(pod, Deadline::After(absl::Seconds(60)))
+                                  .status();
   EXPECT_THAT(std::string(status.message()), HasSubstr("plugin portmap: ADD"));
   EXPECT_EQ(Leases(), "");
   EXPECT_THAT(Shell("ip -o link"), Not(HasSubstr("veth")));

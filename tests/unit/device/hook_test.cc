@@ -44,7 +44,7 @@ class HookTest : public ::testing::Test {
     state.pid = 42;
     state.bundle = "/bundle";
     state.annotations["k"] = "v";
-    return RunHook(hook_, ToJson(state), timeout);
+    return RunHook(hook_, ToJson(state), timeout, deadline_);
   }
 
   std::string Read(const std::string& name) {
@@ -56,6 +56,7 @@ class HookTest : public ::testing::Test {
 
   std::string root_;
   Hook hook_;
+  Deadline deadline_ = Deadline::After(absl::Seconds(60));
 };
 
 TEST_F(HookTest, IsToldTheStateAndItsOwnArgumentsOnly) {
@@ -81,8 +82,9 @@ TEST_F(HookTest, AFailureIsNamedWithItsWords) {
               AllOf(HasSubstr("run hook createRuntime"), HasSubstr(hook_.path),
                     HasSubstr("exit status 3: no such card")));
   hook_.path = root_ + "/absent";
-  EXPECT_THAT(std::string(RunHook(hook_, "", absl::Seconds(1)).message()),
-              HasSubstr("No such file"));
+  EXPECT_THAT(
+      std::string(RunHook(hook_, "", absl::Seconds(1), deadline_).message()),
+      HasSubstr("No such file"));
 }
 
 // A hook that is confined is forked, and what confines it may refuse.
@@ -91,9 +93,10 @@ TEST_F(HookTest, AConfinedOneRunsAsTheOthers) {
                             << root_ << "/cwd; exit 5\n";
   chmod(hook_.path.c_str(), 0755);
   const auto run = [&](const absl::Status& confined) {
-    return std::string(RunHook(hook_, "told", absl::Seconds(20), [&] {
-                         return confined;
-                       }).message());
+    return std::string(
+        RunHook(hook_, "told", absl::Seconds(20), deadline_, [&] {
+          return confined;
+        }).message());
   };
   hook_.environment = {"PATH=/bin"};
   EXPECT_THAT(run(absl::OkStatus()), HasSubstr("exit status 5"));
@@ -111,6 +114,15 @@ TEST_F(HookTest, ItsOwnTimeoutOrTheGivenOneEndsIt) {
             absl::StatusCode::kDeadlineExceeded);
   hook_.timeout_seconds = 1;
   EXPECT_EQ(Run("sleep 100 & sleep 100", absl::Seconds(90)).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
+}
+
+TEST_F(HookTest, TheCallersDeadlineEndsItWithItsChildren) {
+  deadline_ = Deadline::After(absl::Milliseconds(200));
+  hook_.timeout_seconds = 300;
+  const absl::Time start = absl::Now();
+  EXPECT_EQ(Run("sleep 100 & sleep 100").code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_LT(absl::Now() - start, absl::Seconds(30));
 }
