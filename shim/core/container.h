@@ -35,6 +35,9 @@ using ContainerFactsPtr = std::shared_ptr<const ContainerFacts>;
 struct Exit {
   int code = 0;
   int64_t finished_at = 0;  // nanoseconds since the epoch
+  // Empty: they follow from the code.
+  std::string reason;
+  std::string message;
 };
 
 // A container in memory.  Any thread; only Transitions changes its facts.

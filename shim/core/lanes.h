@@ -9,8 +9,9 @@ namespace caisson::core {
 // is that they wait for; and what starts leaves alone what ends.
 struct Lanes {
   ThreadPool start{"start", 16};
-  ThreadPool network{"network", 12};
+  ThreadPool attach{"attach", 12};
   ThreadPool stop{"stop", 12};
+  ThreadPool detach{"detach", 12};
   ThreadPool exec{"exec", 8};
   ThreadPool images{"images", 6};
   // Reads of many files.

@@ -13,6 +13,15 @@ using core::OperationTable;
 constexpr absl::Duration kRunTime = absl::Minutes(4);
 constexpr absl::Duration kEndTime = absl::Minutes(2);
 
+// The threads for a pod, which plugins may hold up if it has a network.
+ThreadPool* LaneOf(const v1::PodSandboxConfig& config, ThreadPool& with_network,
+                   ThreadPool& without) {
+  const bool of_host =
+      config.linux().security_context().namespace_options().network() ==
+      v1::NODE;
+  return of_host ? &without : &with_network;
+}
+
 Operation::Result AsResult(const absl::Status& status, const std::string& id) {
   return status.ok() ? Operation::Result(id) : Operation::Result(status);
 }
@@ -22,21 +31,14 @@ Operation::Result AsResult(const absl::Status& status, const std::string& id) {
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
-ThreadPool& RuntimeService::LaneOf(const v1::PodSandboxConfig& config,
-                                   ThreadPool& other) {
-  const bool of_host =
-      config.linux().security_context().namespace_options().network() ==
-      v1::NODE;
-  return of_host ? other : parts_.lanes.network;
-}
-
 ServerUnaryReactor* RuntimeService::RunPodSandbox(
     CallbackServerContext* context, const v1::RunPodSandboxRequest* request,
     v1::RunPodSandboxResponse* response) {
   const v1::PodSandboxMetadata& metadata = request->config().metadata();
   OperationTable::Request operation{
       absl::StrCat("run pod ", core::NameKey(metadata)), "run pod sandbox",
-      kRunTime, &LaneOf(request->config(), parts_.lanes.start)};
+      kRunTime,
+      LaneOf(request->config(), parts_.lanes.attach, parts_.lanes.start)};
   // The request ends with its caller's waiting, the operation may not.
   return AnswerBy(
       parts_.operations, std::move(operation),
@@ -62,7 +64,7 @@ ServerUnaryReactor* RuntimeService::StopPodSandbox(
   OperationTable::Request operation{
       absl::StrCat("stop pod ", pod->id()),
       absl::StrCat("stop pod sandbox ", pod->id()), kEndTime,
-      &LaneOf(*pod->facts()->config, parts_.lanes.stop)};
+      LaneOf(*pod->facts()->config, parts_.lanes.detach, parts_.lanes.stop)};
   return AnswerBy(
       parts_.operations, std::move(operation),
       Blocking([this, pod](Operation& it) {
@@ -91,7 +93,7 @@ ServerUnaryReactor* RuntimeService::RemovePodSandbox(
   OperationTable::Request operation{
       absl::StrCat("remove pod ", pod->id()),
       absl::StrCat("remove pod sandbox ", pod->id()), kEndTime,
-      &LaneOf(*pod->facts()->config, parts_.lanes.stop)};
+      LaneOf(*pod->facts()->config, parts_.lanes.detach, parts_.lanes.stop)};
   return AnswerBy(
       parts_.operations, std::move(operation),
       Blocking([this, pod](Operation& it) {

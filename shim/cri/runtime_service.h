@@ -73,9 +73,6 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
   CAISSON_RPC(UpdateContainerResources);
 #undef CAISSON_RPC
 
-  // The threads on which this pod's network is made and unmade, if it has one.
-  ThreadPool& LaneOf(const v1::PodSandboxConfig& config, ThreadPool& other);
-
   const Parts parts_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
@@ -22,6 +23,7 @@ namespace {
 constexpr int kMaxMessageBytes = 16 << 20;
 // What answers that are on their way may take after the end was asked for.
 constexpr auto kDrainTime = std::chrono::milliseconds(300);
+constexpr absl::Duration kEndTime = absl::Milliseconds(800);
 
 sigset_t EndingSignals() {
   sigset_t ends;
@@ -82,6 +84,11 @@ absl::Status WholeDaemon::Serve() {
   for (const std::string& line : parts_.operations.Describe()) {
     LogInfo(absl::StrCat("left to the next daemon: ", line));
   }
+  place_->Remove();
+  parts_.timers.At(Deadline::After(kEndTime), [] {
+    LogWarning("stop: an answer hangs: it is left");
+    _exit(0);
+  });
   parts_.operations.Close();
   server->Shutdown(std::chrono::system_clock::now() + kDrainTime);
   return absl::OkStatus();

@@ -63,7 +63,7 @@ struct Parts {
   core::OperationTable operations{timers};
 
   ops::Execs execs;
-  ops::Exits exits{node, registry, transitions, execs};
+  ops::Exits exits{node, registry, transitions, execs, lanes.stop};
   ops::Keepers keepers{*opened.keepers, exits, paths};
   ops::PodNetwork network{*opened.cni, transitions, paths};
   ops::Leases leases{opened.pool, *opened.store};
@@ -76,7 +76,7 @@ struct Parts {
   ops::PodEnding pod_ending{{node, paths, registry, transitions,
                              container_ending, keepers, network, leases,
                              levels, *opened.trash}};
-  ops::DetachQueue detach_queue{pod_ending, timers, lanes.network};
+  ops::DetachQueue detach_queue{pod_ending, timers, lanes.detach};
   ops::RunPod run_pod{{node, paths, registry, transitions, *opened.cni, leases,
                        levels, keepers, network, pod_ending, detach_queue,
                        lanes.events}};

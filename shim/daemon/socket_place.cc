@@ -59,7 +59,7 @@ absl::Status SocketPlace::Publish() {
   return absl::OkStatus();
 }
 
-SocketPlace::~SocketPlace() {
+void SocketPlace::Remove() {
   const absl::StatusOr<uint64_t> there = SocketInode(path_);
   if (inode_ != 0 && there.ok() && *there == inode_ &&
       unlink(path_.c_str()) != 0) {

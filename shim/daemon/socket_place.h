@@ -19,9 +19,6 @@ class SocketPlace {
       const std::string& path);
   SocketPlace(const SocketPlace&) = delete;
   SocketPlace& operator=(const SocketPlace&) = delete;
-  // Removes the socket, if it is still the one that was published.
-  ~SocketPlace();
-
   // Where the server is to bind: gRPC removes what it finds there, and again
   // at its end.
   std::string BindPath() const;
@@ -29,6 +26,9 @@ class SocketPlace {
   // Puts what was bound in its place, in one step: whoever connects finds a
   // server that answers.
   absl::Status Publish();
+
+  // Takes the socket away, if it is still the one that was published.
+  void Remove();
 
  private:
   SocketPlace(std::string path, UniqueFd lock)

@@ -56,7 +56,7 @@ absl::Status ContainerEnding::Kill(const core::ContainerPtr& container,
     RETURN_IF_ERROR(AwaitEmpty(*group, deadline));
   }
   if (!told) {
-    exits_.End(*container, {kKilledExitCode, NowNanos()});
+    exits_.End(*container, {kKilledExitCode, NowNanos(), "", ""});
   }
   return absl::OkStatus();
 }

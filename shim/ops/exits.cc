@@ -11,6 +11,8 @@ namespace {
 
 using state::v1::ContainerRecord;
 
+constexpr absl::Duration kForgetTime = absl::Seconds(10);
+
 // Kills what shares a pid namespace with others and outlived the first
 // process; whether the kernel killed some for want of memory.
 bool EndCgroup(const Node& node, const core::Container& container) {
@@ -38,7 +40,9 @@ void Exits::End(core::Container& container, const core::Exit& exit) {
     ContainerRecord& record = facts.record;
     record.set_exit_code(exit.code);
     record.set_finished_at(exit.finished_at);
-    if (record.reason().empty()) {
+    record.set_reason(exit.reason);
+    record.set_message(exit.message);
+    if (exit.reason.empty()) {
       record.set_reason(out_of_memory    ? "OOMKilled"
                         : exit.code == 0 ? "Completed"
                                          : "Error");
@@ -54,27 +58,27 @@ void Exits::OnExited(const core::PodPtr& /*pod*/,
   }
   const absl::StatusOr<core::ContainerPtr> container =
       registry_.FindContainer(exited.id());
-  const core::Exit exit{exited.exit_code(), exited.finished_at()};
+  const core::Exit exit{exited.exit_code(), exited.finished_at(), "", ""};
   if (container.ok() && !(*container)->KeepExit(exit)) {
     End(**container, exit);
   }
 }
 
-void Exits::TakeUp(const core::PodPtr& pod,
+void Exits::Forget(const core::PodPtr& pod, const std::string& id) {
+  // Its creation was in flight when an earlier daemon ended.  Not here: the
+  // pod's queue must not wait for its keeper.  On failure it goes with the
+  // pod.
+  pool_.Post([keeper = pod->keeper(), id] {
+    if (keeper != nullptr) {
+      [[maybe_unused]] const absl::Status removed =
+          keeper->RemoveContainer(id, Deadline::After(kForgetTime));
+    }
+  });
+}
+
+void Exits::TakeUp(core::Container& container,
                    const keeper::v1::ContainerDescription& description) {
   using Description = keeper::v1::ContainerDescription;
-  const absl::StatusOr<core::ContainerPtr> found =
-      registry_.FindContainer(description.container_id());
-  if (!found.ok()) {
-    // Its creation was in flight when an earlier daemon ended: nobody heard of
-    // it.  On failure the next description has it again.
-    if (const auto keeper = pod->keeper(); keeper != nullptr) {
-      [[maybe_unused]] const absl::Status removed = keeper->RemoveContainer(
-          description.container_id(), Deadline::After(absl::Seconds(10)));
-    }
-    return;
-  }
-  core::Container& container = **found;
   if (description.state() == Description::RUNNING &&
       container.state() == ContainerRecord::CREATED) {
     const absl::Status running = transitions_.Change(
@@ -86,7 +90,8 @@ void Exits::TakeUp(const core::PodPtr& pod,
                               running.message()));
     }
   }
-  const core::Exit exit{description.exit_code(), description.finished_at()};
+  const core::Exit exit{description.exit_code(), description.finished_at(), "",
+                        ""};
   if (description.state() == Description::EXITED &&
       !container.KeepExit(exit)) {
     End(container, exit);
@@ -98,14 +103,20 @@ void Exits::OnDescribed(const core::PodPtr& pod,
   std::set<std::string> known;
   for (const auto& each : description.containers()) {
     known.insert(each.container_id());
-    TakeUp(pod, each);
+    const absl::StatusOr<core::ContainerPtr> container =
+        registry_.FindContainer(each.container_id());
+    if (container.ok()) {
+      TakeUp(**container, each);
+    } else {
+      Forget(pod, each.container_id());
+    }
   }
   for (const core::ContainerPtr& container :
        registry_.ContainersOf(pod->id())) {
     // One that is being made may not have reached its keeper yet.
     if (!known.contains(container->id()) &&
         container->state() != ContainerRecord::CREATING) {
-      End(*container, {kUnknownExitCode, NowNanos()});
+      End(*container, {kUnknownExitCode, NowNanos(), "", ""});
     }
   }
   std::set<std::string> execs;
@@ -124,7 +135,7 @@ void Exits::OnKeeperEnded(const core::PodPtr& pod) {
   }
   for (const core::ContainerPtr& container :
        registry_.ContainersOf(pod->id())) {
-    End(*container, {kUnknownExitCode, NowNanos()});
+    End(*container, {kUnknownExitCode, NowNanos(), "", ""});
   }
   execs_.KeepOnly(pod->id(), {});
 }

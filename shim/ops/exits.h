@@ -15,11 +15,12 @@ namespace caisson::ops {
 class Exits {
  public:
   Exits(const Node& node, core::Registry& registry,
-        core::Transitions& transitions, Execs& execs)
+        core::Transitions& transitions, Execs& execs, ThreadPool& pool)
       : node_(node),
         registry_(registry),
         transitions_(transitions),
-        execs_(execs) {}
+        execs_(execs),
+        pool_(pool) {}
 
   // To be called on the pod's own queue.
   void OnExited(const core::PodPtr& pod, const keeper::v1::Exited& exited);
@@ -33,13 +34,16 @@ class Exits {
   void End(core::Container& container, const core::Exit& exit);
 
  private:
-  void TakeUp(const core::PodPtr& pod,
+  void TakeUp(core::Container& container,
               const keeper::v1::ContainerDescription& description);
+  // A container that nobody heard of.
+  void Forget(const core::PodPtr& pod, const std::string& id);
 
   const Node& node_;
   core::Registry& registry_;
   core::Transitions& transitions_;
   Execs& execs_;
+  ThreadPool& pool_;  // for what may wait
 };
 
 // The exit code of a container whose keeper can't tell it.

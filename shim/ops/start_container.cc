@@ -23,12 +23,9 @@ absl::Status StartContainer::Fail(core::Container& container,
                                   const absl::Status& why) {
   // An end that was told meanwhile is that of the process that failed.
   container.EndStart();
-  transitions_.End(container, [&](core::ContainerFacts& facts) {
-    facts.record.set_exit_code(kStartErrorCode);
-    facts.record.set_finished_at(NowNanos());
-    facts.record.set_reason("StartError");
-    facts.record.set_message(std::string(why.message()));
-  });
+  // Kills it as well: a start that was given up must not come later.
+  exits_.End(container, {kStartErrorCode, NowNanos(), "StartError",
+                         std::string(why.message())});
   return why;
 }
 

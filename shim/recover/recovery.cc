@@ -18,7 +18,8 @@ using state::v1::PodRecord;
 
 // Keepers that are well answer in a millisecond: with them the first list is
 // true.  One that hangs holds nobody up for longer than this.
-constexpr absl::Duration kAnswerTime = absl::Milliseconds(300);
+constexpr absl::Duration kAnswerTime = absl::Milliseconds(100);
+constexpr absl::Duration kAllAnswerTime = absl::Milliseconds(500);
 constexpr absl::Duration kEndTime = absl::Minutes(2);
 
 }  // namespace
@@ -95,7 +96,7 @@ void Recovery::ResumeKeepers(const Actions& actions) {
 }
 
 void Recovery::AwaitKeepers(const Actions& actions) {
-  const Deadline deadline = Deadline::After(kAnswerTime);
+  const Deadline all = Deadline::After(kAllAnswerTime);
   for (const std::string& id : actions.resume) {
     const absl::StatusOr<core::PodPtr> pod = parts_.registry.FindPod(id);
     const std::shared_ptr<pod::Keeper> keeper =
@@ -105,7 +106,8 @@ void Recovery::AwaitKeepers(const Actions& actions) {
     }
     // It has told what it has before it answers this.
     const absl::StatusOr<pod::Keeper::Description> described =
-        keeper->Describe(deadline);
+        keeper->Describe(
+            Deadline::Earlier(all, Deadline::After(kAnswerTime)));
     if (described.ok()) {
       parts_.exits.OnDescribed(*pod, described->pod);
     } else {
@@ -121,7 +123,7 @@ void Recovery::EndUnheard(const Actions& actions) {
     const absl::StatusOr<core::ContainerPtr> container =
         parts_.registry.FindContainer(id);
     if (container.ok()) {
-      parts_.exits.End(**container, {ops::kUnknownExitCode, NowNanos()});
+      parts_.exits.End(**container, {ops::kUnknownExitCode, NowNanos(), "", ""});
     }
   }
 }
@@ -154,7 +156,7 @@ void Recovery::EndPods(const Actions& actions) {
       return;
     }
     parts_.transitions.End(**found);
-    parts_.lanes.network.Post([this, pod = *found, then] {
+    parts_.lanes.detach.Post([this, pod = *found, then] {
       const Deadline deadline = Deadline::After(kEndTime);
       const absl::Status ended =
           then == ops::DetachQueue::Then::kRemove
