@@ -29,13 +29,11 @@ bool Overlap(const Lease& a, const Lease& b) {
 
 }  // namespace
 
-absl::Status Leases::Load() {
-  ASSIGN_OR_RETURN(const auto leases, store_.Leases());
+void Leases::Load(const std::vector<store::Records::PodLease>& leases) {
   MutexLock lock(mutex_);
-  for (const store::PodLease& lease : leases) {
-    taken_[lease.pod_id].push_back(lease.range);
+  for (const store::Records::PodLease& lease : leases) {
+    taken_[lease.pod].push_back(lease.lease);
   }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<Lease>> Leases::Choose(

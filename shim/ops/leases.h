@@ -21,7 +21,8 @@ class Leases {
       : pool_(pool), store_(store) {}
 
   // The ranges of pods that an earlier daemon recorded; once, at the start.
-  absl::Status Load() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Load(const std::vector<store::Records::PodLease>& leases)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Gives the pod the ids that its decision says, writes their maps into the
   // record (with `config` in it) and adds it to the store, in one transaction

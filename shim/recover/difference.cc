@@ -115,7 +115,15 @@ void FindOrphans(const Inventory& inventory, const Owned& owned,
   without_pod(inventory.attachments, orphans.attachments);
   without_pod(inventory.network_pins, orphans.network_pins);
   without_pod(inventory.pod_directories, orphans.pod_directories);
-  without_pod(inventory.lease_owners, orphans.lease_owners);
+  std::set<std::string> owners;
+  for (const store::Records::PodLease& lease : inventory.records.leases) {
+    owners.insert(lease.pod);
+  }
+  without_pod(owners, orphans.lease_owners);
+  for (const auto* ids : {&inventory.records.damaged_pods,
+                          &inventory.records.damaged_containers}) {
+    orphans.damaged.insert(orphans.damaged.end(), ids->begin(), ids->end());
+  }
   for (const std::string& name : inventory.container_directories) {
     if (!owned.HasContainer(name)) {
       orphans.container_directories.push_back(name);
@@ -129,7 +137,7 @@ bool Actions::Orphans::empty() const {
   return keepers.empty() && cgroups.empty() && containers.empty() &&
          attachments.empty() && network_pins.empty() &&
          pod_directories.empty() && container_directories.empty() &&
-         lease_owners.empty();
+         lease_owners.empty() && damaged.empty();
 }
 
 Actions Difference(const Inventory& inventory) {

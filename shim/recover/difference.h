@@ -16,8 +16,6 @@ namespace caisson::recover {
 // What is there at the start.
 struct Inventory {
   store::Records records;
-  // Pods that have leases of ids, also those without a record.
-  std::set<std::string> lease_owners;
   std::string boot_id;
   // Keepers by pid, with their start (KeeperIdentity).
   std::map<int, uint64_t> keepers;
@@ -60,8 +58,10 @@ struct Actions {
     std::vector<std::string> network_pins;
     std::vector<std::string> pod_directories;
     std::vector<std::string> container_directories;
-    // Their ranges are free when all of the above is gone.
+    // Pods whose ranges are free when all of the above is gone, and records
+    // that can't be read.
     std::vector<std::string> lease_owners;
+    std::vector<std::string> damaged;
 
     bool empty() const;
   } orphans;

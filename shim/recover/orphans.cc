@@ -134,15 +134,15 @@ absl::Status Orphans::TakeDownAll(Actions::Orphans& orphans) {
     RETURN_IF_ERROR(store_.RemovePod(id));
     leases_.Release(id);
   }
+  for (const std::string& id : orphans.damaged) {
+    RETURN_IF_ERROR(store_.ForgetDamaged(id));
+  }
+  RETURN_IF_ERROR(store_.ForgetSetAside());
   leases_.Release(kBlockedBy);
   return absl::OkStatus();
 }
 
 void Orphans::TakeDown(Actions::Orphans orphans) {
-  if (orphans.empty()) {
-    leases_.Release(kBlockedBy);
-    return;
-  }
   auto work = std::make_shared<Work>();
   work->orphans = std::move(orphans);
   work->pause = kFirstPause;

@@ -192,12 +192,12 @@ void Recovery::EndPods(const Actions& actions) {
 }
 
 absl::Status Recovery::Run() {
-  RETURN_IF_ERROR(parts_.leases.Load());
   ASSIGN_OR_RETURN(
       Inventory inventory,
       TakeInventory(parts_.node, parts_.paths, parts_.store, parts_.cni,
                     parts_.keepers.fork_server_pid()));
   Actions actions = Difference(inventory);
+  parts_.leases.Load(inventory.records.leases);
   Restore(inventory, actions);
   parts_.orphans.BlockIds(actions.orphans);
   EndUnheard(actions);

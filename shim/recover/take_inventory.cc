@@ -75,10 +75,6 @@ absl::StatusOr<Inventory> TakeInventory(const ops::Node& node,
                                         network::Cni& cni, int fork_server) {
   Inventory inventory;
   ASSIGN_OR_RETURN(inventory.records, store.Load());
-  ASSIGN_OR_RETURN(const std::vector<store::PodLease> leases, store.Leases());
-  for (const store::PodLease& lease : leases) {
-    inventory.lease_owners.insert(lease.pod_id);
-  }
   inventory.boot_id = node.boot_id;
   inventory.keepers = FindKeepers(node, fork_server);
   Keep(cgroup::FindMarked(node.layout, Deadline::After(kWalkTime)), "cgroups",
