@@ -70,18 +70,18 @@ absl::Status ExecSync::Check(const v1::ExecSyncRequest& request) {
 absl::Status ExecSync::AttachOutput(
     const std::shared_ptr<Exec>& exec,
     pod::WithFds<keeper::v1::ExecPlan>& plan) {
-  ASSIGN_OR_RETURN(Pipe out, Pipe::Create());
-  ASSIGN_OR_RETURN(Pipe err, Pipe::Create());
-  for (const int fd : {out.read_end.get(), err.read_end.get()}) {
+  ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  for (const int fd : {out.read.get(), err.read.get()}) {
     if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
       return ErrnoError("set", "pipe non-blocking");
     }
   }
-  plan.message.set_stdout_fd(plan.Attach(std::move(out.write_end)));
-  plan.message.set_stderr_fd(plan.Attach(std::move(err.write_end)));
+  plan.message.set_stdout_fd(plan.Attach(std::move(out.write)));
+  plan.message.set_stderr_fd(plan.Attach(std::move(err.write)));
   ASSIGN_OR_RETURN(
       exec->job,
-      collector_.Add(std::move(out.read_end), std::move(err.read_end),
+      collector_.Add(std::move(out.read), std::move(err.read),
                      node_.config.limits.exec_output_bytes,
                      [this, exec](Output output) {
                        exec->answer->output = std::move(output);
