@@ -11,9 +11,12 @@
 #include "runtime/base/status.h"
 #include "runtime/device/hook_message.h"
 #include "runtime/kernel/apparmor.h"
+#include "runtime/kernel/hostname.h"
+#include "runtime/seccomp/needs.h"
 #include "shim/core/client_error.h"
 #include "shim/ops/devices.h"
 #include "shim/ops/image_volumes.h"
+#include "shim/ops/pod_files.h"
 #include "shim/ops/pod_ids.h"
 #include "shim/ops/selinux.h"
 
@@ -112,7 +115,8 @@ absl::Status CreateContainer::CompileSeccomp(
   ASSIGN_OR_RETURN(
       *process.mutable_seccomp_program(),
       parts_.seccomp.Compile(profile, process.capabilities().bounding()));
-  return absl::OkStatus();
+  return seccomp::CheckNeeds(process.seccomp_program(),
+                             process.no_new_privileges());
 }
 
 absl::StatusOr<plan::ContainerDecision> CreateContainer::Plan(
@@ -133,7 +137,9 @@ absl::StatusOr<plan::ContainerDecision> CreateContainer::Plan(
   inputs.policy = handler->second;
   inputs.thermal_throttle = node.thermal_throttle;
   inputs.own_users = pod.record.uids_size() > 0;
-  inputs.pod_directory = parts_.paths.PodDirectory(pod.record.id());
+  inputs.node_hostname = kernel::Hostname();
+  inputs.pod_directory =
+      PodFilesDirectory(parts_.paths.PodDirectory(pod.record.id()));
   inputs.apparmor.enabled = kernel::HasAppArmor();
   ASSIGN_OR_RETURN(inputs.apparmor.profiles, kernel::AppArmorProfiles());
   ASSIGN_OR_RETURN(inputs.edits, FindCdiDevices(parts_.devices, config));

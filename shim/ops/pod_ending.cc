@@ -89,7 +89,7 @@ absl::Status PodEnding::Remove(const core::PodPtr& pod, Deadline deadline) {
   }
   const core::PodFactsPtr facts = pod->facts();
   RETURN_IF_ERROR(RemoveCgroup(*facts));
-  RETURN_IF_ERROR(RemovePodFiles(parts_.paths.PodDirectory(pod->id())));
+  RETURN_IF_ERROR(RemovePodDirectory(parts_.paths.PodDirectory(pod->id())));
   RETURN_IF_ERROR(parts_.transitions.Remove(*pod));
   parts_.leases.Release(pod->id());
   parts_.levels.Release(facts->record.selinux_level());

@@ -1,8 +1,11 @@
 #include "shim/ops/run_pod.h"
 
 #include <google/protobuf/util/message_differencer.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +13,7 @@
 #include "runtime/base/id.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/hostname.h"
 #include "shim/core/client_error.h"
 #include "shim/ops/pod_files.h"
 #include "shim/ops/pod_limits.h"
@@ -50,6 +54,20 @@ void ChooseCgroup(const plan::PodDecision& decision, const std::string& parent,
   record.set_cgroup(decision.cgroup_parent.empty()
                         ? absl::StrCat(parent, "/", record.id())
                         : decision.cgroup_parent);
+}
+
+// An empty directory for the pod's keeper alone.
+std::string MountsOf(const std::string& pod_directory) {
+  return pod_directory + "/mounts";
+}
+
+absl::Status MakeDirectories(const std::string& pod_directory) {
+  for (const std::string& path : {pod_directory, MountsOf(pod_directory)}) {
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+      return ErrnoError("create directory", path);
+    }
+  }
+  return absl::OkStatus();
 }
 
 bool SameConfig(const v1::PodSandboxConfig& a, const v1::PodSandboxConfig& b) {
@@ -144,7 +162,7 @@ absl::StatusOr<UniqueFd> RunPod::MakeNamespaces(plan::PodDecision& decision,
   CopyExtents(facts->record.uids(), *plan.message.mutable_uids());
   CopyExtents(facts->record.gids(), *plan.message.mutable_gids());
   plan.message.set_mount_directory(
-      PodMountDirectory(parts_.paths.PodDirectory(pod->id())));
+      MountsOf(parts_.paths.PodDirectory(pod->id())));
   plan.message.set_hold_scope(!decision.slice.empty());
   ASSIGN_OR_RETURN(
       UniqueFd listener,
@@ -186,8 +204,9 @@ absl::Status RunPod::Attach(const plan::PodDecision& decision, core::Pod& pod,
 absl::Status RunPod::Make(plan::PodDecision decision, const core::PodPtr& pod,
                           core::Operation& operation) {
   operation.Enter("make files");
-  RETURN_IF_ERROR(MakePodFiles(parts_.paths.PodDirectory(pod->id()), decision,
-                               *pod->facts()));
+  RETURN_IF_ERROR(MakeDirectories(parts_.paths.PodDirectory(pod->id())));
+  RETURN_IF_ERROR(MakePodFiles(parts_.paths.PodDirectory(pod->id()),
+                               DescribePodFiles(decision)));
   const bool own_network = decision.plan.own_network();
   ASSIGN_OR_RETURN(UniqueFd network, MakeNamespaces(decision, pod, operation));
   operation.Enter("limit pod");
@@ -215,7 +234,8 @@ absl::StatusOr<std::string> RunPod::Run(
     const v1::RunPodSandboxRequest& request, core::Operation& operation) {
   operation.Enter("plan");
   absl::StatusOr<plan::PodDecision> planned =
-      plan::PlanPod(request, parts_.node.config, parts_.node.selinux);
+      plan::PlanPod(request, parts_.node.config, parts_.node.selinux,
+                    kernel::Hostname());
   RETURN_IF_ERROR(core::ForClient(planned.status()));
   plan::PodDecision& decision = *planned;
   if (decision.plan.own_network()) {

@@ -114,7 +114,7 @@ absl::Status Orphans::RemoveFiles(const Actions::Orphans& orphans) {
     status.Update(network::UnpinNamespace(paths_.NetworkPin(id)));
   }
   for (const std::string& id : orphans.pod_directories) {
-    status.Update(ops::RemovePodFiles(paths_.PodDirectory(id)));
+    status.Update(ops::RemovePodDirectory(paths_.PodDirectory(id)));
     unlink(paths_.KeeperSocket(id).c_str());
   }
   for (const std::string& id : orphans.container_directories) {
