@@ -15,6 +15,7 @@ by_path+='|umount2|mkdir|mkdirat|rmdir|unlink|unlinkat|rename|renameat2?|chown'
 by_path+='|lchown|fchownat|chmod|fchmodat|realpath|readlink|readlinkat|symlink'
 by_path+='|symlinkat|link|linkat|mknod|mknodat|truncate|chdir|chroot|statfs'
 by_path+='|ListDirectory|canonicalize_file_name|nftw|ftw|glob|dlopen|system|popen'
+by_path+='|MakeDirector(y|ies)|MakeParents|ReadRegularFile|WriteFile|RemoveTree'
 by_path+='|getpw[a-z_]*|getgr(nam|gid|ent)[a-z_]*|getaddrinfo|execvpe?'
 
 allowed() { # the list, without its comments
@@ -68,17 +69,17 @@ exit "$bad"
 # runtime/kernel/path.cc | openat(directory, name.c_str() | one component, by fd, no link is followed
 # runtime/kernel/path.cc | openat(parent, name.c_str() | one component, by fd, new and no link
 # runtime/kernel/path.cc | readlinkat(directory, name.c_str() | one component, by fd; what it says is looked up in the root
-# runtime/kernel/apparmor.cc | std::ifstream file(kEnabled) | sysfs of the host, by the daemon
-# runtime/kernel/apparmor.cc | std::ifstream file(kProfiles) | securityfs of the host, by the daemon
-# runtime/kernel/apparmor.cc | std::getline(file, line) | a list of the kernel's
+# runtime/kernel/apparmor.cc | ReadRegularFile(kEnabled | sysfs of the host, by the daemon
+# runtime/kernel/apparmor.cc | ReadRegularFile(kProfiles | securityfs of the host, by the daemon
 # runtime/kernel/mount_api.cc | ::mount(nullptr, "/" | propagation, of all mounts that we see
-# runtime/kernel/mount_table.cc | open(kTable, O_RDONLY | the mount table of the namespace we are in
+# runtime/kernel/selinux_policy.cc | ReadRegularFile(path, kMost) | the host's policy, by the daemon
+# runtime/kernel/mount_table.cc | ReadRegularFile(kTable | the mount table of the namespace we are in
 # runtime/kernel/command.cc | chdir("/") | the root of whoever runs the program
 # runtime/kernel/procfs.cc | open("/proc", O_PATH | looked at, and all else is opened beneath it
 # runtime/kernel/selinux.cc | openat(directory, name, O_PATH | one component, by fd, no link is followed
 # runtime/mount/source.cc | open(above.empty() | a volume's source, among the host's mounts, once
 # runtime/mount/source.cc | fd.reset(open(path.c_str() | the same, once made
-# runtime/mount/source.cc | mkdir(path.substr(0, slash) | a volume's source, among the host's mounts
+# runtime/mount/source.cc | MakeDirectories(path, 0755) | a volume's source, among the host's mounts
 # runtime/mount/tree.cc | ssize_t length = readlink( | of an fd of our own, among the host's mounts
 # runtime/rootfs/adopt.cc | openat(directory, name | one component, by fd, no link is followed
 # runtime/rootfs/adopt.cc | fchownat(file->get(), "" | of a file by fd
@@ -118,5 +119,4 @@ exit "$bad"
 # runtime/keeper/pod_steps.cc | umount2(path.c_str() | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | rmdir(path.c_str()) | the daemon's own directory of the pod
 # runtime/keeper/host_mounts.cc | open("/proc/self/ns/mnt" | of the fork server, before any namespace
-# shim/ctl/check_probes.cc | std::istreambuf_iterator<char>(file) | files of the kernel, by the operator's tool
 # shim/cri/lookup.cc | std::getline(file, text) | the kernel's boot id

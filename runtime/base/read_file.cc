@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,37 @@
 #include "runtime/base/unique_fd.h"
 
 namespace caisson {
+namespace {
+
+// Of cgroupfs and procfs, nearly all fit.
+constexpr size_t kFirst = 4096;
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadToEnd(int fd, size_t most,
+                                      absl::string_view name) {
+  std::string text;
+  size_t length = 0;
+  for (;;) {
+    if (length == text.size()) {
+      // One more than allowed, to see that there is more.
+      text.resize(std::min(std::max(2 * length, kFirst), most + 1));
+    }
+    const ssize_t got = read(fd, text.data() + length, text.size() - length);
+    if (got < 0 && errno != EINTR) {
+      return ErrnoError("read", name);
+    }
+    if (got == 0) {
+      text.resize(length);
+      return text;
+    }
+    length += static_cast<size_t>(std::max<ssize_t>(got, 0));
+    if (length > most) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("read ", name, ": longer than ", most, " bytes"));
+    }
+  }
+}
 
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path,
                                             size_t most) {
@@ -25,23 +57,7 @@ absl::StatusOr<std::string> ReadRegularFile(const std::string& path,
     return absl::InvalidArgumentError(
         absl::StrCat("read ", path, ": not a regular file"));
   }
-  // Its size may change meanwhile, and is 0 in /proc.
-  std::string text(most + 1, '\0');
-  size_t length = 0;
-  ssize_t got = 0;
-  do {
-    got = read(file.get(), text.data() + length, text.size() - length);
-    if (got < 0 && errno != EINTR) {
-      return ErrnoError("read", path);
-    }
-    length += static_cast<size_t>(got < 0 ? 0 : got);
-  } while (got != 0 && length < text.size());
-  if (length > most) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("read ", path, ": longer than ", most, " bytes"));
-  }
-  text.resize(length);
-  return text;
+  return ReadToEnd(file.get(), most, path);
 }
 
 }  // namespace caisson

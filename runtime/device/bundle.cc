@@ -1,13 +1,10 @@
 #include "runtime/device/bundle.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "absl/strings/str_cat.h"
 #include "runtime/base/json.h"
+#include "runtime/base/make_directory.h"
 #include "runtime/base/status.h"
-#include "runtime/base/unique_fd.h"
+#include "runtime/base/write_all.h"
 #include "runtime/kernel/capability_names.h"
 
 namespace caisson::device {
@@ -104,23 +101,6 @@ Value DescribeLinux(const ContainerPlan& plan, const BundleFacts& facts) {
   return value;
 }
 
-absl::Status WriteFile(const std::string& path, const std::string& text) {
-  const UniqueFd fd(open(path.c_str(),
-                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                         0600));
-  if (!fd.ok()) {
-    return ErrnoError("create", path);
-  }
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = write(fd.get(), text.data() + done, text.size() - done);
-    if (n < 0 && errno != EINTR) {
-      return ErrnoError("write", path);
-    }
-    done += n < 0 ? 0 : static_cast<size_t>(n);
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 std::string BundleConfig(const ContainerPlan& plan, const BundleFacts& facts) {
@@ -144,10 +124,8 @@ std::string BundleConfig(const ContainerPlan& plan, const BundleFacts& facts) {
 absl::Status WriteBundle(const std::string& directory,
                          const ContainerPlan& plan, const BundleFacts& facts) {
   const std::string rootfs = directory + "/rootfs";
-  if (mkdir(rootfs.c_str(), 0700) != 0) {
-    return ErrnoError("create directory", rootfs);
-  }
-  return WriteFile(directory + "/config.json", BundleConfig(plan, facts));
+  RETURN_IF_ERROR(MakeDirectory(rootfs, 0700));
+  return WriteFile(directory + "/config.json", BundleConfig(plan, facts), 0600);
 }
 
 }  // namespace caisson::device

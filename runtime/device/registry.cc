@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "runtime/base/directory.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/device/name.h"
@@ -71,37 +71,17 @@ absl::Status CheckFile(const struct stat& facts, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ReadText(int fd, size_t size,
-                                     const std::string& path) {
-  // One byte more, so that a file that grew is noticed.
-  std::string text(size + 1, '\0');
-  size_t have = 0;
-  for (;;) {
-    const ssize_t n = read(fd, text.data() + have, text.size() - have);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0) {
-      return ErrnoError("read", path);
-    }
-    have += static_cast<size_t>(n);
-    if (n == 0) {
-      text.resize(have);
-      return text;
-    }
-    if (have == text.size()) {
-      return absl::UnavailableError(
-          absl::StrCat("read CDI spec ", path, ": it changes meanwhile"));
-    }
-  }
-}
-
 absl::StatusOr<std::shared_ptr<const Spec>> LoadSpec(int fd,
                                                      const struct stat& facts,
                                                      const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text,
-                   ReadText(fd, static_cast<size_t>(facts.st_size), path));
-  ASSIGN_OR_RETURN(Spec spec, ParseSpecText(text, path));
+  const absl::StatusOr<std::string> text =
+      ReadToEnd(fd, static_cast<size_t>(facts.st_size), path);
+  if (absl::IsInvalidArgument(text.status())) {
+    return absl::UnavailableError(
+        absl::StrCat("read CDI spec ", path, ": it changes meanwhile"));
+  }
+  RETURN_IF_ERROR(text.status());
+  ASSIGN_OR_RETURN(Spec spec, ParseSpecText(*text, path));
   return std::make_shared<const Spec>(std::move(spec));
 }
 

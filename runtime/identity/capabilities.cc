@@ -1,11 +1,10 @@
 #include "runtime/identity/capabilities.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include <optional>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -14,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
-#include "runtime/base/unique_fd.h"
 #include "runtime/kernel/capability_names.h"
 
 namespace caisson::identity {
@@ -27,16 +26,12 @@ constexpr CapabilitySet Bit(int capability) {
 
 CapabilitySet ReadAllCapabilities() {
   int last = CAP_CHECKPOINT_RESTORE;
-  UniqueFd fd(open("/proc/sys/kernel/cap_last_cap", O_RDONLY | O_CLOEXEC));
-  char text[16];
-  const ssize_t n = fd.ok() ? read(fd.get(), text, sizeof(text)) : -1;
-  if (n > 0) {
-    int value = 0;
-    if (absl::SimpleAtoi(absl::string_view(text, static_cast<size_t>(n)),
-                         &value) &&
-        value >= 0 && value < 63) {
-      last = value;
-    }
+  int value = 0;
+  const absl::StatusOr<std::string> text =
+      ReadRegularFile("/proc/sys/kernel/cap_last_cap", 16);
+  if (text.ok() && absl::SimpleAtoi(*text, &value) && value >= 0 &&
+      value < 63) {
+    last = value;
   }
   return Bit(last + 1) - 1;
 }

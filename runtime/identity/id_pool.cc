@@ -1,17 +1,13 @@
 #include "runtime/identity/id_pool.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <optional>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
-#include "runtime/base/unique_fd.h"
 
 namespace caisson::identity {
 namespace {
@@ -26,35 +22,15 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.ok()) {
-    if (errno == ENOENT) {
-      return std::string();
-    }
-    return ErrnoError("open", path);
-  }
-  std::string text;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t n = read(fd.get(), buffer, sizeof(buffer));
-    if (n < 0) {
-      return ErrnoError("read", path);
-    }
-    if (n == 0) {
-      return text;
-    }
-    text.append(buffer, static_cast<size_t>(n));
-    if (text.size() > kMaxFile) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("read ", path, ": larger than ", kMaxFile, " bytes"));
-    }
-  }
+// Empty when there is no such file.
+absl::StatusOr<std::string> ReadIfThere(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadRegularFile(path, kMaxFile);
+  return absl::IsNotFound(text.status()) ? std::string() : text;
 }
 
 absl::StatusOr<std::optional<Range>> FindRange(const std::string& path,
                                                absl::string_view name) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadIfThere(path));
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, ':');
     if (fields[0] != name) {

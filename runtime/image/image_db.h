@@ -1,16 +1,17 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/mutex.h"
+#include "runtime/base/sqlite.h"
 #include "runtime/identity/user_lookup.h"
 #include "runtime/image/layer_convert.h"
-
-struct sqlite3;
 
 namespace caisson::image {
 
@@ -38,11 +39,11 @@ struct LayerRecord {
 class ImageDb {
  public:
   // Opens or makes the file.  One that isn't a sound database is set aside
-  // with a log line, and a new one made.
+  // with a log line, and a new one made; that of a newer caissond is
+  // FailedPrecondition.
   static absl::StatusOr<std::unique_ptr<ImageDb>> Open(const std::string& path);
   ImageDb(const ImageDb&) = delete;
   ImageDb& operator=(const ImageDb&) = delete;
-  ~ImageDb();
 
   absl::StatusOr<std::vector<ImageRecord>> ListImages();
   // Writes all of them or none.
@@ -58,12 +59,15 @@ class ImageDb {
   absl::Status DeleteLayer(const std::string& diff_id);
 
  private:
-  explicit ImageDb(sqlite3* db) : db_(db) {}
+  explicit ImageDb(std::unique_ptr<sqlite::Database> db) : db_(std::move(db)) {}
 
-  absl::Status PutImage(const ImageRecord& image);
+  absl::Status PutImage(const ImageRecord& image)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Delete(absl::string_view sql, const std::string& key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  sqlite3* const db_;
-  std::mutex mutex_;
+  Mutex mutex_;
+  const std::unique_ptr<sqlite::Database> db_ ABSL_PT_GUARDED_BY(mutex_);
 };
 
 }  // namespace caisson::image

@@ -3,10 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <fstream>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/procfs.h"
@@ -16,15 +17,14 @@ namespace {
 
 constexpr char kEnabled[] = "/sys/module/apparmor/parameters/enabled";
 constexpr char kProfiles[] = "/sys/kernel/security/apparmor/profiles";
+// A node of many snaps has thousands of names.
+constexpr size_t kMostProfiles = 16 << 20;
 constexpr char kExec[] = "thread-self/attr/apparmor/exec";
 
 }  // namespace
 
 bool HasAppArmor() {
-  std::ifstream file(kEnabled);
-  char answer = 'N';
-  file >> answer;
-  return answer == 'Y';
+  return absl::StartsWith(ReadRegularFile(kEnabled, 16).value_or("N"), "Y");
 }
 
 absl::StatusOr<std::set<std::string>> AppArmorProfiles() {
@@ -32,14 +32,17 @@ absl::StatusOr<std::set<std::string>> AppArmorProfiles() {
   if (!HasAppArmor()) {
     return profiles;
   }
-  std::ifstream file(kProfiles);
-  if (!file) {
+  const absl::StatusOr<std::string> text =
+      ReadRegularFile(kProfiles, kMostProfiles);
+  if (absl::IsNotFound(text.status())) {
     return absl::FailedPreconditionError(
         absl::StrCat("read ", kProfiles, ": is securityfs mounted?"));
   }
+  RETURN_IF_ERROR(text.status());
   // "NAME (MODE)"
-  for (std::string line; std::getline(file, line);) {
-    profiles.insert(line.substr(0, line.rfind(" (")));
+  for (absl::string_view line :
+       absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+    profiles.emplace(line.substr(0, line.rfind(" (")));
   }
   return profiles;
 }

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <set>
 #include <utility>
 
@@ -14,13 +12,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
-#include "runtime/base/unique_fd.h"
 
 namespace caisson::kernel {
 namespace {
 
 constexpr char kTable[] = "/proc/self/mountinfo";
+// The kernel has at most 100000 mounts a namespace (fs.mount-max), by default.
+constexpr size_t kMostTable = 256 << 20;
 
 // The kernel writes blanks and backslashes as \\ and three octal digits.
 std::string Unescape(absl::string_view text) {
@@ -75,20 +75,7 @@ std::vector<MountEntry> ParseMountTable(absl::string_view text) {
 }
 
 absl::StatusOr<std::vector<MountEntry>> ReadMountTable() {
-  const UniqueFd file(open(kTable, O_RDONLY | O_CLOEXEC));
-  if (!file.ok()) {
-    return ErrnoError("open", kTable);
-  }
-  std::string text;
-  std::string piece(65536, '\0');
-  ssize_t got = 0;
-  do {
-    got = read(file.get(), piece.data(), piece.size());
-    text.append(piece, 0, got > 0 ? static_cast<size_t>(got) : 0);
-  } while (got > 0 || (got < 0 && errno == EINTR));
-  if (got < 0) {
-    return ErrnoError("read", kTable);
-  }
+  ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(kTable, kMostTable));
   return ParseMountTable(text);
 }
 

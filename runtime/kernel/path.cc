@@ -53,8 +53,8 @@ int CreateAs(Owner owner, Create create) {
   return create();
 }
 
-absl::Status MakeDirectory(int directory, const std::string& name,
-                           Owner owner) {
+absl::Status MakeOneDirectory(int directory, const std::string& name,
+                              Owner owner) {
   const int made =
       CreateAs(owner, [&] { return mkdirat(directory, name.c_str(), 0755); });
   if (made != 0) {
@@ -138,15 +138,14 @@ absl::Status TooManyLinks(absl::string_view path) {
   return ErrnoError("follow links of", path);
 }
 
-absl::StatusOr<UniqueFd> MakeDirectories(UniqueFd parent,
-                                         const Components& names,
-                                         absl::string_view path, Owner owner) {
+absl::StatusOr<UniqueFd> MakeMissing(UniqueFd parent, const Components& names,
+                                     absl::string_view path, Owner owner) {
   for (const std::string& name : names) {
     if (name == "..") {
       return absl::InvalidArgumentError(
           absl::StrCat("create directory ", path, ": .. in the missing part"));
     }
-    RETURN_IF_ERROR(MakeDirectory(parent.get(), name, owner));
+    RETURN_IF_ERROR(MakeOneDirectory(parent.get(), name, owner));
     ASSIGN_OR_RETURN(parent, OpenChildDirectory(parent.get(), name));
   }
   return parent;
@@ -214,7 +213,7 @@ absl::StatusOr<UniqueFd> MakeDirectoryInRoot(int root, absl::string_view path,
     RETURN_IF_ERROR(found.status());
     const std::string link = ReadLink(found->get(), missing.front());
     if (link.empty()) {
-      return MakeDirectories(std::move(found).value(), missing, path, owner);
+      return MakeMissing(std::move(found).value(), missing, path, owner);
     }
     missing.erase(missing.begin());
     wanted = absl::StrCat(Follow(there, link), Join(missing));
@@ -250,7 +249,7 @@ absl::StatusOr<UniqueFd> MakeFileInRoot(int root, absl::string_view path,
 
 absl::StatusOr<UniqueFd> MakeRealDirectory(int directory, const char* name,
                                            Owner owner) {
-  RETURN_IF_ERROR(MakeDirectory(directory, name, owner));
+  RETURN_IF_ERROR(MakeOneDirectory(directory, name, owner));
   absl::StatusOr<UniqueFd> opened = OpenChildDirectory(directory, name);
   if (!opened.ok()) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "runtime/base/make_directory.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/mount_api.h"
 #include "runtime/kernel/mount_table.h"
@@ -23,18 +24,6 @@ namespace {
 
 using keeper::v1::Mount;
 
-// As a hostPath without a type wants it: nobody looked whether it is there.
-absl::Status MakeSource(const std::string& path) {
-  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
-    if (mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) {
-      return ErrnoError("create directory", path.substr(0, slash));
-    }
-    if (slash == std::string::npos) {
-      return absl::OkStatus();
-    }
-  }
-}
-
 // Opened once: whatever its path leads to later is another's.  What a
 // container can write to is looked up without its links: it could exchange a
 // directory for one that leads out of its volume (CVE-2021-25741).
@@ -44,7 +33,8 @@ absl::StatusOr<UniqueFd> OpenSource(const Mount& mount,
   UniqueFd fd(
       open(above.empty() ? path.c_str() : above.c_str(), O_PATH | O_CLOEXEC));
   if (!fd.ok() && errno == ENOENT && above.empty() && mount.make_source()) {
-    RETURN_IF_ERROR(MakeSource(path));
+    // As a hostPath without a type wants it: nobody looked whether it is there.
+    RETURN_IF_ERROR(MakeDirectories(path, 0755));
     fd.reset(open(path.c_str(), O_PATH | O_CLOEXEC));
   }
   if (!fd.ok()) {

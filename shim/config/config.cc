@@ -1,8 +1,5 @@
 #include "shim/config/config.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -13,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
-#include "runtime/base/unique_fd.h"
 #include "runtime/identity/capabilities.h"
 #include "shim/config/check.h"
 #include "shim/config/keys.h"
@@ -39,29 +36,6 @@ struct Entry {
 
 absl::string_view View(std::string_view text) {
   return {text.data(), text.size()};
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) {
-    return ErrnoError("open", path);
-  }
-  std::string text(kLargestFile + 1, '\0');
-  size_t size = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(fd.get(), text.data() + size, text.size() - size);
-    size += got > 0 ? static_cast<size_t>(got) : 0;
-  } while (got > 0 || (got < 0 && errno == EINTR));
-  if (got < 0) {
-    return ErrnoError("read", path);
-  }
-  if (size > kLargestFile) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("read ", path, ": larger than 1 MiB"));
-  }
-  text.resize(size);
-  return text;
 }
 
 absl::StatusOr<std::string> ReadText(const Entry& entry,
@@ -290,7 +264,7 @@ absl::Status CheckTogether(const std::string& file, const Config& config) {
 }  // namespace
 
 absl::StatusOr<Config> Load(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  ASSIGN_OR_RETURN(const std::string text, ReadRegularFile(path, kLargestFile));
   const toml::parse_result parsed = toml::parse(text, path);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();

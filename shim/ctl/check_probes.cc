@@ -15,8 +15,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -26,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "runtime/base/read_file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/mount_api.h"
@@ -41,9 +40,9 @@ absl::Status Missing(absl::string_view what) {
 }
 
 std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return std::string(absl::StripAsciiWhitespace(text));
+  constexpr size_t kMost = 1 << 20;
+  return std::string(
+      absl::StripAsciiWhitespace(ReadRegularFile(path, kMost).value_or("")));
 }
 
 bool IsCgroup2(const char* path) {

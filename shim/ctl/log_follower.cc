@@ -8,23 +8,13 @@
 
 #include "absl/strings/string_view.h"
 #include "runtime/base/status.h"
+#include "runtime/base/write_all.h"
 #include "shim/ctl/log_line.h"
 
 namespace caisson::ctl {
 namespace {
 
 constexpr size_t kBlock = 256 << 10;
-
-absl::Status WriteAll(int fd, absl::string_view data) {
-  while (!data.empty()) {
-    const ssize_t written = ::write(fd, data.data(), data.size());
-    if (written < 0 && errno != EINTR) {
-      return ErrnoError("write", "output");
-    }
-    data.remove_prefix(written > 0 ? static_cast<size_t>(written) : 0);
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
@@ -68,8 +58,8 @@ absl::Status LogFollower::CopyLines() {
     rest.remove_prefix(end + 1);
   }
   pending_.erase(0, pending_.size() - rest.size());
-  RETURN_IF_ERROR(WriteAll(stdout_fd_, out));
-  return WriteAll(stderr_fd_, err);
+  RETURN_IF_ERROR(WriteAll(stdout_fd_, out, "output"));
+  return WriteAll(stderr_fd_, err, "output");
 }
 
 }  // namespace caisson::ctl

@@ -1,230 +1,187 @@
 #include "shim/store/store.h"
 
-#include <sqlite3.h>
-
-#include <cstdio>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "shim/store/statement.h"
 
 namespace caisson::store {
 namespace {
 
-// Exclusive: nobody else has business here while we run, and each change
-// spares its locks and the index in shared memory.
-constexpr char kSchema[] =
-    "PRAGMA locking_mode=EXCLUSIVE;"
-    "PRAGMA journal_mode=WAL;"
-    "PRAGMA synchronous=NORMAL;"
-    "PRAGMA cache_size=-512;"
-    "CREATE TABLE IF NOT EXISTS pods(id TEXT PRIMARY KEY, record BLOB);"
-    "CREATE TABLE IF NOT EXISTS containers(id TEXT PRIMARY KEY, record BLOB);"
-    "CREATE TABLE IF NOT EXISTS leases(start INTEGER PRIMARY KEY,"
-    " length INTEGER, pod TEXT);"
-    "CREATE TABLE IF NOT EXISTS damaged(kind TEXT, id TEXT, record BLOB);";
-
-// A prepared statement in use; ready for the next use afterwards.
-class Use {
- public:
-  explicit Use(Statement* statement) : statement_(statement) {}
-
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-
-  ~Use() { statement_->Reset(); }
-
-  Statement* operator->() const { return statement_; }
-
- private:
-  Statement* statement_;
+constexpr sqlite::Format kFormat = {
+    // Exclusive: nobody else has business here while we run, and each change
+    // spares its locks and the index in shared memory.
+    .settings =
+        "PRAGMA locking_mode=EXCLUSIVE;"
+        "PRAGMA journal_mode=WAL;"
+        "PRAGMA synchronous=NORMAL;"
+        "PRAGMA cache_size=-512;",
+    .schema =
+        "CREATE TABLE IF NOT EXISTS pods(id TEXT PRIMARY KEY, record BLOB);"
+        "CREATE TABLE IF NOT EXISTS containers(id TEXT PRIMARY KEY,"
+        " record BLOB);"
+        "CREATE TABLE IF NOT EXISTS leases(start INTEGER PRIMARY KEY,"
+        " length INTEGER, pod TEXT);"
+        "CREATE TABLE IF NOT EXISTS damaged(kind TEXT, id TEXT, record BLOB);"
+        "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT);",
+    .version = 1,
+    // The same without "meta" and a version.
+    .oldest = 0,
 };
-
-absl::Status CheckSoundness(sqlite3* database) {
-  ASSIGN_OR_RETURN(Statement check,
-                   Statement::Prepare(database, "PRAGMA quick_check(1)"));
-  ASSIGN_OR_RETURN(const bool row, check.Step());
-  if (const std::string said = row ? check.Bytes(0) : ""; said != "ok") {
-    return absl::DataLossError(absl::StrCat("check records: ", said));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SetFileAside(const std::string& path) {
-  const std::string aside = absl::StrCat(path, ".damaged-", NowNanos());
-  if (rename(path.c_str(), aside.c_str()) != 0) {
-    return ErrnoError("set aside", path);
-  }
-  // The log of a damaged file must not be replayed into the new one.
-  for (const char* suffix : {"-wal", "-shm"}) {
-    rename((path + suffix).c_str(), (aside + suffix).c_str());
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<Store>> store = OpenFile(path);
-  if (!absl::IsDataLoss(store.status())) {
-    return store;
-  }
-  LogError(absl::StrCat(store.status().message(), "; set aside"));
-  RETURN_IF_ERROR(SetFileAside(path));
-  return OpenFile(path);
-}
-
-absl::StatusOr<std::unique_ptr<Store>> Store::OpenFile(
-    const std::string& path) {
-  sqlite3* database = nullptr;
-  const int opened = sqlite3_open_v2(
-      path.c_str(), &database,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
-  std::unique_ptr<Store> store(new Store(database));
-  if (opened != SQLITE_OK) {
-    return DatabaseError(database, absl::StrCat("open ", path));
-  }
-  RETURN_IF_ERROR(Annotate(CheckSoundness(database), path));
-  RETURN_IF_ERROR(Annotate(store->Execute(kSchema), path));
+  ASSIGN_OR_RETURN(std::unique_ptr<sqlite::Database> database,
+                   sqlite::Database::OpenOrSetAside(path, kFormat));
+  std::unique_ptr<Store> store(new Store(std::move(database)));
+  const MutexLock lock(store->mutex_);
+  RETURN_IF_ERROR(store->NoteSetAside());
   return store;
 }
 
-Store::~Store() {
-  statements_.clear();
-  sqlite3_close(database_);
+absl::Status Store::NoteSetAside() {
+  // Kept, for we may end before what the file knew of is taken down.
+  const std::string& aside = database_->set_aside();
+  return aside.empty()
+             ? absl::OkStatus()
+             : Change("INSERT OR REPLACE INTO meta VALUES('set_aside', ?1)",
+                      aside)
+                   .status();
 }
 
-absl::Status Store::Execute(const char* sql) {
-  if (sqlite3_exec(database_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return DatabaseError(database_, "change database");
+absl::StatusOr<int> Store::Change(absl::string_view sql, absl::string_view id,
+                                  absl::string_view record) {
+  ASSIGN_OR_RETURN(sqlite::Statement statement, database_->Prepare(sql));
+  statement.BindText(1, id);
+  if (record.data() != nullptr) {
+    statement.BindBlob(2, record);
   }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Statement*> Store::Prepared(const char* sql) {
-  const auto found = statements_.find(sql);
-  if (found != statements_.end()) {
-    return &found->second;
-  }
-  ASSIGN_OR_RETURN(Statement statement, Statement::Prepare(database_, sql));
-  return &statements_.emplace(sql, std::move(statement)).first->second;
-}
-
-absl::Status Store::Run(const char* sql) {
-  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
-  const Use statement(prepared);
-  return statement->Step().status();
-}
-
-absl::Status Store::Put(const char* sql, const std::string& id,
-                        const std::string& record) {
-  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
-  const Use statement(prepared);
-  statement->BindText(1, id);
-  statement->BindBlob(2, record);
-  return statement->Step().status();
-}
-
-absl::Status Store::Remove(const char* sql, const std::string& id) {
-  ASSIGN_OR_RETURN(Statement * prepared, Prepared(sql));
-  const Use statement(prepared);
-  statement->BindText(1, id);
-  return statement->Step().status();
+  return statement.Run();
 }
 
 absl::Status Store::AddLease(const std::string& pod, const Lease& lease) {
-  ASSIGN_OR_RETURN(Statement * find,
-                   Prepared("SELECT pod FROM leases WHERE start < ?1 + ?2 AND "
-                            "start + length > ?1 AND pod <> ?3"));
-  const Use overlap(find);
-  overlap->BindInt(1, lease.start);
-  overlap->BindInt(2, lease.length);
-  overlap->BindText(3, pod);
-  ASSIGN_OR_RETURN(const bool taken, overlap->Step());
+  ASSIGN_OR_RETURN(
+      sqlite::Statement overlap,
+      database_->Prepare("SELECT pod FROM leases WHERE start < ?1 + ?2 AND "
+                         "start + length > ?1 AND pod <> ?3"));
+  overlap.BindInt(1, lease.start);
+  overlap.BindInt(2, lease.length);
+  overlap.BindText(3, pod);
+  ASSIGN_OR_RETURN(const bool taken, overlap.Step());
   if (taken) {
     return absl::AlreadyExistsError(
         absl::StrCat("lease ids ", lease.start, "+", lease.length, ": pod ",
-                     overlap->Bytes(0), " has some of them"));
+                     overlap.Bytes(0), " has some of them"));
   }
-  ASSIGN_OR_RETURN(Statement * add,
-                   Prepared("INSERT INTO leases VALUES(?, ?, ?)"));
-  const Use insert(add);
-  insert->BindInt(1, lease.start);
-  insert->BindInt(2, lease.length);
-  insert->BindText(3, pod);
-  return insert->Step().status();
+  ASSIGN_OR_RETURN(sqlite::Statement insert,
+                   database_->Prepare("INSERT INTO leases VALUES(?, ?, ?)"));
+  insert.BindInt(1, lease.start);
+  insert.BindInt(2, lease.length);
+  insert.BindText(3, pod);
+  return insert.Run().status();
 }
 
 absl::Status Store::AddPod(const state::v1::PodRecord& record,
                            const std::vector<Lease>& leases) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  RETURN_IF_ERROR(Run("BEGIN IMMEDIATE"));
-  absl::Status status;
-  for (const Lease& lease : leases) {
-    status.Update(AddLease(record.id(), lease));
-  }
-  status.Update(Put("INSERT INTO pods VALUES(?, ?)", record.id(),
-                    record.SerializeAsString()));
-  const absl::Status ended = Run(status.ok() ? "COMMIT" : "ROLLBACK");
-  status.Update(ended);
-  return status;
+  const std::string bytes = record.SerializeAsString();
+  const MutexLock lock(mutex_);
+  return database_->Transact([&]() -> absl::Status {
+    mutex_.AssertHeld();
+    for (const Lease& lease : leases) {
+      RETURN_IF_ERROR(AddLease(record.id(), lease));
+    }
+    return Change("INSERT INTO pods VALUES(?1, ?2)", record.id(), bytes)
+        .status();
+  });
 }
 
 absl::Status Store::UpdatePod(const state::v1::PodRecord& record) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return Put("UPDATE pods SET record = ?2 WHERE id = ?1", record.id(),
-             record.SerializeAsString());
+  const std::string bytes = record.SerializeAsString();
+  const MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(
+      const int changed,
+      Change("UPDATE pods SET record = ?2 WHERE id = ?1", record.id(), bytes));
+  if (changed == 0) {
+    return absl::NotFoundError(
+        absl::StrCat("update record of pod ", record.id(), ": there is none"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Store::RemovePod(const std::string& id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  RETURN_IF_ERROR(Run("BEGIN IMMEDIATE"));
-  absl::Status status = Remove("DELETE FROM leases WHERE pod = ?", id);
-  status.Update(Remove("DELETE FROM pods WHERE id = ?", id));
-  const absl::Status ended = Run(status.ok() ? "COMMIT" : "ROLLBACK");
-  status.Update(ended);
-  return status;
+  const MutexLock lock(mutex_);
+  return database_->Transact([&]() -> absl::Status {
+    mutex_.AssertHeld();
+    RETURN_IF_ERROR(Change("DELETE FROM leases WHERE pod = ?1", id).status());
+    return Change("DELETE FROM pods WHERE id = ?1", id).status();
+  });
 }
 
 absl::StatusOr<std::vector<Lease>> Store::Leases() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(const std::vector<Records::PodLease> all, LoadLeases());
   std::vector<Lease> leases;
-  ASSIGN_OR_RETURN(
-      Statement statement,
-      Statement::Prepare(database_, "SELECT start, length FROM leases"));
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool more, statement.Step());
-    if (!more) {
-      return leases;
-    }
-    leases.push_back({static_cast<uint32_t>(statement.Int(0)),
-                      static_cast<uint32_t>(statement.Int(1))});
+  for (const Records::PodLease& each : all) {
+    leases.push_back(each.lease);
   }
+  return leases;
 }
 
 absl::Status Store::PutContainer(const state::v1::ContainerRecord& record) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return Put("INSERT OR REPLACE INTO containers VALUES(?, ?)", record.id(),
-             record.SerializeAsString());
+  const std::string bytes = record.SerializeAsString();
+  const MutexLock lock(mutex_);
+  return Change("INSERT OR REPLACE INTO containers VALUES(?1, ?2)", record.id(),
+                bytes)
+      .status();
 }
 
 absl::Status Store::RemoveContainer(const std::string& id) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return Remove("DELETE FROM containers WHERE id = ?", id);
+  const MutexLock lock(mutex_);
+  return Change("DELETE FROM containers WHERE id = ?1", id).status();
+}
+
+absl::StatusOr<std::vector<Records::PodLease>> Store::LoadLeases() {
+  ASSIGN_OR_RETURN(sqlite::Statement rows,
+                   database_->Prepare("SELECT pod, start, length FROM leases"));
+  std::vector<Records::PodLease> leases;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, rows.Step());
+    if (!more) {
+      return leases;
+    }
+    leases.push_back({rows.Bytes(0),
+                      {static_cast<uint32_t>(rows.Int(1)),
+                       static_cast<uint32_t>(rows.Int(2))}});
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> Store::Ids(absl::string_view sql) {
+  ASSIGN_OR_RETURN(sqlite::Statement rows, database_->Prepare(sql));
+  std::vector<std::string> ids;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, rows.Step());
+    if (!more) {
+      return ids;
+    }
+    ids.push_back(rows.Bytes(0));
+  }
 }
 
 template <typename Record>
-absl::Status Store::LoadTable(const char* table, std::vector<Record>& records) {
-  std::vector<std::string> damaged;
+absl::Status Store::LoadTable(absl::string_view table,
+                              std::vector<Record>& records,
+                              std::vector<std::string>& damaged) {
+  // Those that an earlier start has moved.
+  ASSIGN_OR_RETURN(damaged, Ids(absl::StrCat("SELECT DISTINCT id FROM damaged"
+                                             " WHERE kind = '",
+                                             table, "'")));
+  const size_t moved = damaged.size();
   {
     ASSIGN_OR_RETURN(
-        Statement rows,
-        Statement::Prepare(
-            database_, absl::StrCat("SELECT id, record FROM ", table).c_str()));
+        sqlite::Statement rows,
+        database_->Prepare(absl::StrCat("SELECT id, record FROM ", table)));
     for (;;) {
       ASSIGN_OR_RETURN(const bool more, rows.Step());
       if (!more) {
@@ -239,26 +196,60 @@ absl::Status Store::LoadTable(const char* table, std::vector<Record>& records) {
       }
     }
   }
-  for (const std::string& id : damaged) {
-    LogError(absl::StrCat("load record ", id, " of ", table,
-                          ": damaged, set aside"));
-    RETURN_IF_ERROR(
-        Remove(absl::StrCat("INSERT INTO damaged SELECT '", table,
-                            "', id, record FROM ", table, " WHERE id = ?")
-                   .c_str(),
-               id));
-    RETURN_IF_ERROR(Remove(
-        absl::StrCat("DELETE FROM ", table, " WHERE id = ?").c_str(), id));
+  for (size_t i = moved; i < damaged.size(); ++i) {
+    MoveDamaged(table, damaged[i]);
   }
   return absl::OkStatus();
 }
 
+void Store::MoveDamaged(absl::string_view table, const std::string& id) {
+  const absl::Status status = database_->Transact([&]() -> absl::Status {
+    mutex_.AssertHeld();
+    RETURN_IF_ERROR(
+        Change(absl::StrCat("INSERT INTO damaged SELECT '", table,
+                            "', id, record FROM ", table, " WHERE id = ?1"),
+               id)
+            .status());
+    return Change(absl::StrCat("DELETE FROM ", table, " WHERE id = ?1"), id)
+        .status();
+  });
+  // Where it stays it is found again at the next start.
+  LogError(absl::StrCat("load record ", id, " of ", table, ": damaged, ",
+                        status.ok() ? "set aside" : status.message()));
+}
+
 absl::StatusOr<Records> Store::Load() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   Records records;
-  RETURN_IF_ERROR(LoadTable("pods", records.pods));
-  RETURN_IF_ERROR(LoadTable("containers", records.containers));
+  RETURN_IF_ERROR(LoadTable("pods", records.pods, records.damaged_pods));
+  RETURN_IF_ERROR(
+      LoadTable("containers", records.containers, records.damaged_containers));
+  ASSIGN_OR_RETURN(records.leases, LoadLeases());
+  ASSIGN_OR_RETURN(const std::vector<std::string> aside,
+                   Ids("SELECT value FROM meta WHERE key = 'set_aside'"));
+  records.set_aside = aside.empty() ? "" : aside.front();
   return records;
+}
+
+absl::Status Store::ForgetDamaged(const std::string& id) {
+  const MutexLock lock(mutex_);
+  return database_->Transact([&]() -> absl::Status {
+    mutex_.AssertHeld();
+    RETURN_IF_ERROR(Change("DELETE FROM leases WHERE pod = ?1 AND"
+                           " pod NOT IN (SELECT id FROM pods)",
+                           id)
+                        .status());
+    return Change(
+               "UPDATE damaged SET kind = 'forgotten ' || kind "
+               "WHERE id = ?1 AND kind NOT LIKE 'forgotten %'",
+               id)
+        .status();
+  });
+}
+
+absl::Status Store::ForgetSetAside() {
+  const MutexLock lock(mutex_);
+  return Change("DELETE FROM meta WHERE key = ?1", "set_aside").status();
 }
 
 }  // namespace caisson::store

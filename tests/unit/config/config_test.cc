@@ -252,11 +252,12 @@ TEST_F(ConfigTest, BrokenTomlIsNamedWithItsLine) {
 TEST_F(ConfigTest, AHugeFileIsRefused) {
   const absl::StatusOr<Config> config =
       LoadText(std::string((1 << 20) + 1, '#'));
-  EXPECT_THAT(std::string(config.status().message()), HasSubstr("1 MiB"));
+  EXPECT_THAT(std::string(config.status().message()),
+              HasSubstr("longer than 1048576 bytes"));
 }
 
 TEST_F(ConfigTest, AMissingFileIsNotFound) {
-  EXPECT_EQ(Load("/nonexistent/caisson.toml").status().code(),
+  EXPECT_EQ(Load(path_ + ".missing").status().code(),
             absl::StatusCode::kNotFound);
 }
 

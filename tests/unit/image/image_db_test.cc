@@ -189,12 +189,23 @@ TEST_F(ImageDbTest, DamagedPageIsNoticedAndTheFileSetAside) {
   EXPECT_EQ(SetAside(), 1u);
 }
 
-TEST_F(ImageDbTest, DatabaseOfAnotherVersionIsSetAside) {
+TEST_F(ImageDbTest, DatabaseOfANewerVersionIsRefusedAndKept) {
   ASSERT_TRUE(db_->PutImages({MakeImage("one")}).ok());
   Run("PRAGMA user_version = 999");
+  db_.reset();
+  EXPECT_TRUE(absl::IsFailedPrecondition(ImageDb::Open(path_).status()));
+  EXPECT_EQ(SetAside(), 0u);
+  Run("PRAGMA user_version = 1");
+  Open();
+  EXPECT_THAT(Ids(), ElementsAre("one"));
+}
+
+TEST_F(ImageDbTest, DatabaseOfAnOlderVersionIsSetAside) {
+  ASSERT_TRUE(db_->PutImages({MakeImage("one")}).ok());
+  Run("PRAGMA user_version = 0");
   Open();
   EXPECT_THAT(Ids(), IsEmpty());
-  EXPECT_GE(SetAside(), 1u);
+  EXPECT_EQ(SetAside(), 1u);
 }
 
 TEST_F(ImageDbTest, DirectoryThatIsNotThereIsAnError) {

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -179,6 +181,9 @@ TEST_F(StoreTest, DamagedRecordIsSetAsideOnceAndTheOthersLoad) {
   Open();
   EXPECT_THAT(PodIds(), ElementsAre("good"));
   EXPECT_THAT(store_->Load()->containers, IsEmpty());
+  EXPECT_THAT(store_->Load()->damaged_pods,
+              UnorderedElementsAre("bad", "swapped"));
+  EXPECT_THAT(store_->Load()->damaged_containers, ElementsAre("c"));
   // Its processes may still have those ids.
   EXPECT_EQ(Leases().size(), 2u);
   EXPECT_FALSE(store_->AddPod(Pod("new"), {{100, 10}}).ok());
@@ -189,12 +194,100 @@ TEST_F(StoreTest, DamagedRecordIsSetAsideOnceAndTheOthersLoad) {
             1);
 }
 
+// What is left of it can be stopped and removed, and until then its ids are
+// nobody else's.
+TEST_F(StoreTest, DamagedPodKeepsItsContainersAndLeasesUntilForgotten) {
+  ASSERT_TRUE(store_->AddPod(Pod("bad"), {{100, 10}}).ok());
+  ASSERT_TRUE(store_->AddPod(Pod("good"), {{200, 10}}).ok());
+  state::v1::ContainerRecord container;
+  container.set_id("c");
+  container.set_pod_id("bad");
+  ASSERT_TRUE(store_->PutContainer(container).ok());
+  store_.reset();
+  Run("UPDATE pods SET record = x'ffffffff' WHERE id = 'bad'");
+  // Found at the first start, and known at the next ones.
+  for (int start = 0; start < 3; ++start) {
+    Open();
+    const absl::StatusOr<Records> records = store_->Load();
+    ASSERT_TRUE(records.ok()) << records.status();
+    EXPECT_THAT(records->damaged_pods, ElementsAre("bad"));
+    ASSERT_EQ(records->containers.size(), 1u);
+    EXPECT_EQ(records->containers[0].pod_id(), "bad");
+    ASSERT_EQ(records->leases.size(), 2u);
+    EXPECT_THAT((std::vector<std::string>{records->leases[0].pod,
+                                          records->leases[1].pod}),
+                UnorderedElementsAre("bad", "good"));
+    EXPECT_FALSE(store_->AddPod(Pod("new"), {{105, 1}}).ok());
+  }
+  ASSERT_TRUE(store_->ForgetDamaged("bad").ok());
+  ASSERT_TRUE(store_->ForgetDamaged("good").ok());
+  EXPECT_THAT(store_->Load()->damaged_pods, IsEmpty());
+  EXPECT_THAT(Leases(), ElementsAre(std::pair(200, 10)));
+  EXPECT_TRUE(store_->AddPod(Pod("new"), {{105, 1}}).ok());
+  store_.reset();
+  // The bytes are there to be looked at.
+  EXPECT_EQ(Count("SELECT count(*) FROM damaged WHERE id = 'bad'"), 1);
+}
+
+TEST_F(StoreTest, UpdateOfWhatIsNotThereIsAnError) {
+  EXPECT_TRUE(absl::IsNotFound(store_->UpdatePod(Pod("none"))));
+  ASSERT_TRUE(store_->AddPod(Pod("a"), {}).ok());
+  ASSERT_TRUE(store_->RemovePod("a").ok());
+  EXPECT_TRUE(absl::IsNotFound(store_->UpdatePod(Pod("a"))));
+  EXPECT_THAT(PodIds(), IsEmpty());
+}
+
+TEST_F(StoreTest, FileOfANewerDaemonIsRefusedAndKept) {
+  ASSERT_TRUE(store_->AddPod(Pod("a"), {}).ok());
+  store_.reset();
+  Run("PRAGMA user_version = 2");
+  const absl::Status status = Store::Open(path_).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("newer caissond"));
+  EXPECT_EQ(Count("SELECT count(*) FROM pods"), 1);
+}
+
+TEST_F(StoreTest, FileOfTheVersionBeforeIsRead) {
+  ASSERT_TRUE(store_->AddPod(Pod("a"), {{100, 10}}).ok());
+  store_.reset();
+  Run("DROP TABLE meta; PRAGMA user_version = 0");
+  Open();
+  EXPECT_THAT(PodIds(), ElementsAre("a"));
+  EXPECT_EQ(Leases().size(), 1u);
+}
+
+// As of a full disk: what can't be written is an error, and nothing of it is
+// kept, not even a transaction.
+TEST_F(StoreTest, GoesOnAfterAChangeThatCouldNotBeWritten) {
+  ASSERT_TRUE(store_->AddPod(Pod("a"), {{100, 10}}).ok());
+  rlimit before = {};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto ignored = signal(SIGXFSZ, SIG_IGN);
+  const rlimit none = {1, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &none);
+  EXPECT_FALSE(store_->AddPod(Pod("b"), {{200, 10}}).ok());
+  EXPECT_FALSE(store_->RemovePod("a").ok());
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, ignored);
+  EXPECT_TRUE(store_->AddPod(Pod("c"), {{200, 10}}).ok());
+  EXPECT_THAT(PodIds(), UnorderedElementsAre("a", "c"));
+  EXPECT_EQ(Leases().size(), 2u);
+}
+
 TEST_F(StoreTest, FileThatIsNoDatabaseIsSetAside) {
+  EXPECT_EQ(store_->Load()->set_aside, "");
   store_.reset();
   std::filesystem::remove(path_ + "-wal");
   std::ofstream(path_) << std::string(8192, 'x');
   Open();
   EXPECT_THAT(PodIds(), IsEmpty());
+  // Also for a start after one that did not come to take all down.
+  EXPECT_THAT(store_->Load()->set_aside, HasSubstr(path_ + ".damaged-"));
+  Open();
+  EXPECT_THAT(store_->Load()->set_aside, HasSubstr(path_ + ".damaged-"));
+  ASSERT_TRUE(store_->ForgetSetAside().ok());
+  Open();
+  EXPECT_EQ(store_->Load()->set_aside, "");
   size_t damaged = 0;
   for (const auto& entry :
        std::filesystem::directory_iterator(directory_.path())) {
