@@ -11,10 +11,15 @@
 #
 # Images of registry.k8s.io, gcr.io, k8s.gcr.io and docker.io come from the
 # registry named by CAISSON_TEST_REGISTRY (host:port), else from a fresh one
-# that hack/make_images.sh fills.  CAISSON_CGROUP_DRIVER: cgroupfs or systemd.
+# that hack/make_images.sh fills with CAISSON_TEST_IMAGES (all or busybox).
+# CAISSON_CGROUP_DRIVER: cgroupfs or systemd.
 # CAISSON_WRAPPER: words before the daemon's command line, of a program that
 # becomes it (or stays beside it, as strace -D does).
+# A user's call becomes root's by sudo, CMD with it.
 set -euo pipefail
+# shellcheck source=hack/as_root.sh
+. "$(dirname "$0")/as_root.sh"
+become_root "$@"
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${CAISSON_BIN:-$here/../build/dev/bin}
 
@@ -134,7 +139,8 @@ mount -t tmpfs -o mode=755 caisson-run "$dir/run"
 if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
   CAISSON_TEST_REGISTRY_OWN=1
   CAISSON_TEST_REGISTRY=$("$here/registry.sh" start "$dir/registry")
-  "$here/make_images.sh" "$CAISSON_TEST_REGISTRY" >/dev/null
+  as_owner "$here/make_images.sh" "$CAISSON_TEST_REGISTRY" \
+    "${CAISSON_TEST_IMAGES:-all}" >/dev/null
 fi
 export CAISSON_TEST_REGISTRY
 
