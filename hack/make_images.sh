@@ -180,7 +180,7 @@ push e2e-test-images/nginx:1.14-2 "$(master 80)" "$base" "$master_layer" >/dev/n
 push e2e-test-images/httpd:2.4.39-4 "$(serve 80)" "$base" >/dev/null
 tools=k8s-staging-cri-tools
 push $tools/hostnet-nginx-amd64:latest "$(master 12003)" "$base" "$master_layer" >/dev/null
-for tag in 3.9 3.10 3.10.1; do
+for tag in 3.9 3.10 3.10.1 3.10.2; do
   push pause:$tag "{$env, \"User\": \"65535:65535\", \"Entrypoint\": [\"/bin/sleep\", \"1000000\"]}" "$base" >/dev/null
 done
 push $tools/test-image-latest:latest "$shell" "$base" "$(marker latest)" >/dev/null

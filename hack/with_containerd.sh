@@ -27,6 +27,7 @@ bin=$(realpath "$here/../build/tools")
 dir=$(mktemp -d /var/tmp/caisson-peer.XXXXXX)
 own_names cp
 daemon=
+made_cache=
 
 remove_pods() {
   # Through the CRI, so that CNI gives back what it took.
@@ -48,6 +49,7 @@ clean_up() {
   "$here/registry.sh" stop "$dir/registry"
   unmount_below "$dir"
   remove_network
+  [[ -z $made_cache ]] || rmdir "$cache" 2>/dev/null
   rm -rf --one-file-system "$dir"
   exit "$code"
 }
@@ -117,10 +119,15 @@ enter_group() {
   done
 }
 
+# Where its CNI library keeps results: no configuration names another place.
+cache=/var/lib/cni
+[[ -d $cache ]] || { mkdir "$cache" && made_cache=1; }
+
 (
   enter_group
   export PATH=$bin:$PATH
-  exec unshare --mount --propagation private \
+  exec unshare --mount --propagation private sh -c \
+    'mount -t tmpfs caisson-peer "$0" && exec "$@"' "$cache" \
     "$bin/containerd" --config "$dir/config.toml" --log-level warn
 ) >"$dir/containerd.log" 2>&1 </dev/null &
 daemon=$!
