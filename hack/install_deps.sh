@@ -45,10 +45,9 @@ if ((${#missing[@]} == 0)) && [[ -x $ash ]]; then
   exit 0
 fi
 
-if ((EUID != 0)); then
-  echo "install_deps: needs root to install: ${missing[*]} $ash" >&2
-  exit 1
-fi
+# shellcheck source=hack/as_root.sh
+. "$(dirname "$0")/as_root.sh"
+become_root "$@"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 unpack_ash

@@ -1,11 +1,38 @@
 #!/usr/bin/env bash
-# Pushes the images of the tests to a registry: hack/make_images.sh HOST:PORT
+# Pushes the images of the tests to a registry:
 #
-# All are made here, from Debian's static busybox and programs of this tree.
-# Layers are kept in build/images, so that a second run takes a second.
+#   hack/make_images.sh HOST:PORT [all|busybox]
+#
+# All are made here, from Debian's static busybox and programs of this tree,
+# those of $CAISSON_BIN or else of build/dev/bin.  `busybox` is the one image
+# that needs none of them.  Layers are kept in build/images, so that a second
+# run takes a second.
 set -euo pipefail
+# In $(...) too.
+shopt -s inherit_errexit
+bin=$(realpath -m "${CAISSON_BIN:-$(dirname "$0")/../build/dev/bin}")
 cd "$(dirname "$0")/.."
-registry=${1:?usage: make_images.sh HOST:PORT}
+registry=${1:?usage: make_images.sh HOST:PORT [all|busybox]}
+which=${2:-all}
+ash=/usr/local/lib/caisson-test/busybox
+
+# Before the first push: an image that lacks its program is seen only by the
+# test that runs it, which then says something else.
+need() { # need FILE HOW: ends with how to get it where it is not there
+  [[ -x $1 ]] || { echo "make_images: $1 is not there: $2" >&2; exit 1; }
+}
+need /bin/busybox hack/install_deps.sh
+case $which in
+  all)
+    need "$ash" hack/install_deps.sh
+    need /usr/bin/ipcs hack/install_deps.sh
+    for name in caisson-nnp caisson-probe; do
+      need "$bin/$name" "ninja -C ${bin%/bin} $name"
+    done
+    ;;
+  busybox) ;;
+  *) echo "usage: make_images.sh HOST:PORT [all|busybox]" >&2; exit 2 ;;
+esac
 cache=build/images
 mkdir -p "$cache"
 umask 022
@@ -18,6 +45,11 @@ push() { # push NAME CONFIG LAYER...
   for layer in "$@"; do layers+=(--layer "$layer"); done
   python3 tests/support/push_image.py --registry "$registry" --name "$name" \
     "${layers[@]}" --config "$config"
+}
+
+pack() { # pack DIR FILE: a layer, whole or not at all
+  tar -C "$1" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$2.new" .
+  mv "$2.new" "$2"
 }
 
 # A root with every applet of busybox.
@@ -54,9 +86,7 @@ group-defined-in-image:x:50000:default-user
 nogroup:x:65534:
 EOF
   echo '<html><title>Welcome</title>It works!</html>' >"$root/www/index.html"
-  tar -C "$root" --sort=name --mtime=@0 --owner=0 --group=0 -czf \
-    "$cache/busybox.tar.gz.new" .
-  mv "$cache/busybox.tar.gz.new" "$cache/busybox.tar.gz"
+  pack "$root" "$cache/busybox.tar.gz"
 fi
 base=$cache/busybox.tar.gz
 
@@ -67,7 +97,7 @@ marker() {
     local dir
     dir=$(mktemp -d)
     echo "$1" >"$dir/marker-$1"
-    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    pack "$dir" "$file"
     rm -rf "$dir"
   fi
   echo "$file"
@@ -80,7 +110,7 @@ program() {
     local dir
     dir=$(mktemp -d)
     install -m "${3:-755}" "$1" "$dir/$2"
-    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    pack "$dir" "$file"
     rm -rf "$dir"
   fi
   echo "$file"
@@ -89,7 +119,7 @@ program() {
 # A layer with a shell that prefers files to its own commands, and ipcs, both
 # with their libraries.
 tools_layer() {
-  local ash=/usr/local/lib/caisson-test/busybox file=$cache/tools.tar.gz
+  local file=$cache/tools.tar.gz
   if [[ $ash -nt $file || hack/make_images.sh -nt $file ]]; then
     local dir library
     dir=$(mktemp -d)
@@ -100,7 +130,7 @@ tools_layer() {
       [[ -f $library ]] || continue
       install -D -m 755 "$library" "$dir$library"
     done
-    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    pack "$dir" "$file"
     rm -rf "$dir"
   fi
   echo "$file"
@@ -128,7 +158,7 @@ httpd -f -v -p "$1" -h /www &
 wait
 EOS
     chmod 755 "$dir/usr/sbin/nginx"
-    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    pack "$dir" "$file"
     rm -rf "$dir"
   fi
   echo "$file"
@@ -138,12 +168,19 @@ master() { # master PORT
 }
 
 push library/busybox:latest "$shell" "$base" >/dev/null
-push e2e-test-images/busybox:1.29-2 "$shell" "$base" "$(tools_layer)" >/dev/null
-push e2e-test-images/nginx:1.14-2 "$(master 80)" "$base" "$(master_layer)" >/dev/null
+[[ $which == all ]] || exit 0
+
+# As variables: what fails between the words of a command fails unseen.
+master_layer=$(master_layer)
+nnp_layer=$(program "$bin/caisson-nnp" nnp 4755)
+probe_layer=$(program "$bin/caisson-probe" caisson-probe)
+tools_layer=$(tools_layer)
+push e2e-test-images/busybox:1.29-2 "$shell" "$base" "$tools_layer" >/dev/null
+push e2e-test-images/nginx:1.14-2 "$(master 80)" "$base" "$master_layer" >/dev/null
 push e2e-test-images/httpd:2.4.39-4 "$(serve 80)" "$base" >/dev/null
 tools=k8s-staging-cri-tools
-push $tools/hostnet-nginx-amd64:latest "$(master 12003)" "$base" "$(master_layer)" >/dev/null
-for tag in 3.9 3.10 3.10.1; do
+push $tools/hostnet-nginx-amd64:latest "$(master 12003)" "$base" "$master_layer" >/dev/null
+for tag in 3.9 3.10 3.10.1 3.10.2; do
   push pause:$tag "{$env, \"User\": \"65535:65535\", \"Entrypoint\": [\"/bin/sleep\", \"1000000\"]}" "$base" >/dev/null
 done
 push $tools/test-image-latest:latest "$shell" "$base" "$(marker latest)" >/dev/null
@@ -164,11 +201,9 @@ user test-image-user-username-group www-data:100
 user test-image-predefined-group default-user
 push e2e-test-images/nonewprivs:1.3 \
   "{$env, \"User\": \"1000\", \"Entrypoint\": [\"/nnp\"]}" \
-  "$base" "$(program build/dev/bin/caisson-nnp nnp 4755)" >/dev/null
-if [[ -x build/dev/bin/caisson-probe ]]; then
-  push library/caisson-probe:latest '{"Entrypoint": ["/caisson-probe"]}' \
-    "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null
-fi
+  "$base" "$nnp_layer" >/dev/null
+push library/caisson-probe:latest '{"Entrypoint": ["/caisson-probe"]}' \
+  "$base" "$probe_layer" >/dev/null
 # A layer with what the volumes of an image may meet.
 volumes_layer() {
   local file=$cache/volumes.tar.gz
@@ -184,7 +219,7 @@ volumes_layer() {
     ln -s data "$dir/linked"
     ln -s data "$dir/other"
     ln -s dev "$dir/to-dev"
-    tar -C "$dir" --sort=name --mtime=@0 --owner=0 --group=0 -czf "$file" .
+    pack "$dir" "$file"
     rm -rf "$dir"
   fi
   echo "$file"
@@ -195,21 +230,20 @@ volumes() { # volumes TAG PATH...
   list=$(printf '"%s": {}, ' "$@")
   push library/caisson-volumes:$tag \
     "{\"Entrypoint\": [\"/caisson-probe\"], \"Volumes\": {${list%, }}}" "$base" \
-    "$(program build/dev/bin/caisson-probe caisson-probe)" "$(volumes_layer)" >/dev/null
+    "$probe_layer" "$volumes_layer" >/dev/null
 }
-if [[ -x build/dev/bin/caisson-probe ]]; then
-  volumes good /data /data/sub /open /new/deep/ /linked /other/made /to-dev
-  volumes dots /../../../../etc
-  volumes inner-dots /data/../../..
-  volumes relative data
-  volumes root /
-  volumes kernel /proc/sys
-  volumes to-root /to-root
-  volumes away /away
-  volumes file /data/file
-  # An environment that a program of the host would obey.
-  push library/caisson-hostile-env:latest \
-    '{"Entrypoint": ["/caisson-probe"], "Env": ["LD_PRELOAD=./x.so", "LD_LIBRARY_PATH=.", "BASH_ENV=./x", "PATH=."]}' \
-    "$base" "$(program build/dev/bin/caisson-probe caisson-probe)" >/dev/null
-fi
+volumes_layer=$(volumes_layer)
+volumes good /data /data/sub /open /new/deep/ /linked /other/made /to-dev
+volumes dots /../../../../etc
+volumes inner-dots /data/../../..
+volumes relative data
+volumes root /
+volumes kernel /proc/sys
+volumes to-root /to-root
+volumes away /away
+volumes file /data/file
+# An environment that a program of the host would obey.
+push library/caisson-hostile-env:latest \
+  '{"Entrypoint": ["/caisson-probe"], "Env": ["LD_PRELOAD=./x.so", "LD_LIBRARY_PATH=.", "BASH_ENV=./x", "PATH=."]}' \
+  "$base" "$probe_layer" >/dev/null
 push $tools/test-image-digest:latest "$shell" "$base" "$(marker digest)"

@@ -3,15 +3,20 @@
 # nobodies outside: installs what is needed, builds, starts a registry and a
 # caissond of its own, shows the isolation, and removes everything again.
 set -euo pipefail
+# shellcheck source=hack/as_root.sh
+. "$(dirname "$0")/as_root.sh"
+become_root "$@"
 cd "$(dirname "$0")/.."
 
 if [[ -z ${CAISSON_QUICKSTART_INSIDE:-} ]]; then
-  ((EUID == 0)) || { echo "quickstart: needs root (sudo hack/quickstart.sh)" >&2; exit 1; }
   echo "== install and build"
   hack/install_deps.sh
-  [[ -f build/dev/build.ninja ]] || cmake --preset dev >/dev/null
-  ninja -C build/dev caissond caisson-keeper caisson-puller caissonctl | tail -1
-  CAISSON_QUICKSTART_INSIDE=1 exec hack/with_caissond.sh -- hack/quickstart.sh
+  give_back
+  [[ -f build/dev/build.ninja ]] || as_owner cmake --preset dev >/dev/null
+  as_owner ninja -C build/dev caissond caisson-keeper caisson-puller caissonctl |
+    tail -1
+  export CAISSON_QUICKSTART_INSIDE=1 CAISSON_TEST_IMAGES=busybox
+  exec hack/with_caissond.sh -- hack/quickstart.sh
 fi
 
 ctl=build/dev/bin/caissonctl

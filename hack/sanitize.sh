@@ -27,9 +27,10 @@ export TSAN_OPTIONS=halt_on_error=0:exitcode=66
 
 CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
 export CAISSON_TEST_REGISTRY
-hack/build_conformance.sh "$(hack/make_images.sh "$CAISSON_TEST_REGISTRY")"
-export CRICTL=$PWD/build/tools/crictl
 export CAISSON_BIN=$PWD/build/$preset/bin
+digest=$(hack/make_images.sh "$CAISSON_TEST_REGISTRY")
+hack/build_conformance.sh "$digest"
+export CRICTL=$PWD/build/tools/crictl
 failed=0
 for walk in crictl_walk isolation resources many_pods; do
   hack/with_caissond.sh -- bash -c '

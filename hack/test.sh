@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
 # Builds caisson and runs every test tier that can run here.
 #
-#   hack/test.sh [TIER...]   layers unit root cri security conformance kubelet
-#                            vm quickstart leftovers (default: all, in this
-#                            order)
+#   hack/test.sh [TIER...]   layers unit root cri chaos security conformance
+#                            kubelet vm quickstart leftovers (default: all, in
+#                            this order)
 #
 # A tier that cannot run says why; under CAISSON_MUST_RUN=1 that is a failure.
+# A user's call becomes root's by sudo; what is built stays the user's.
 set -euo pipefail
+# shellcheck source=hack/as_root.sh
+. "$(dirname "$0")/as_root.sh"
+become_root "$@"
 cd "$(dirname "$0")/.."
 
 passed=0
 failed=0
 tiers=("$@")
 ((${#tiers[@]})) ||
-  tiers=(layers unit root cri security conformance kubelet vm quickstart leftovers)
+  tiers=(layers unit root cri chaos security conformance kubelet vm quickstart
+    leftovers)
 work=$(mktemp -d /tmp/caisson-test-sh.XXXXXX)
 clean_up() {
   hack/registry.sh stop "$work/registry" || true
   rm -rf "$work"
+  give_back
 }
 trap clean_up EXIT
 pass() { echo "PASS $1"; passed=$((passed + 1)); }
@@ -61,13 +67,29 @@ tier_unit() { run_ctest unit; }
 tier_root() { run_ctest root; }
 # One registry for all that need images; its test-image-digest's digest.
 start_registry() {
-  [[ -z ${CAISSON_TEST_REGISTRY:-} ]] || return 0
-  CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
-  export CAISSON_TEST_REGISTRY
-  digest=$(hack/make_images.sh "$CAISSON_TEST_REGISTRY")
-  hack/build_conformance.sh "$digest"
-  export CRICTL=$PWD/build/tools/crictl
+  [[ -z ${digest:-} ]] || return 0
   export CAISSON_BIN=$PWD/build/dev/bin
+  if [[ -z ${CAISSON_TEST_REGISTRY:-} ]]; then
+    CAISSON_TEST_REGISTRY=$(hack/registry.sh start "$work/registry")
+    export CAISSON_TEST_REGISTRY
+  fi
+  digest=$(as_owner hack/make_images.sh "$CAISSON_TEST_REGISTRY")
+}
+
+# What Go builds for a tier; false where there is nothing to run then.
+build_tool() { # build_tool TIER SCRIPT...
+  local tier=$1 code=0
+  shift
+  as_owner "$@" >"$work/tool.log" 2>&1 || code=$?
+  ((code)) || return 0
+  echo "$tier: $(tail -20 "$work/tool.log")"
+  # No Go that is new enough.
+  ((code == 77)) && [[ -z ${CAISSON_MUST_RUN:-} ]] || fail "$tier"
+  return 1
+}
+build_clients() { # build_clients TIER: crictl and critest
+  export CRICTL=$PWD/build/tools/crictl
+  build_tool "$1" hack/build_conformance.sh "$digest"
 }
 
 run_with_daemon() { # run_with_daemon NAME CMD...
@@ -84,25 +106,36 @@ run_with_daemon() { # run_with_daemon NAME CMD...
 }
 
 tier_cri() {
+  local walk
   start_registry
-  run_with_daemon crictl_walk tests/cri/crictl_walk.sh
-  run_with_daemon isolation tests/cri/isolation.sh
-  run_with_daemon resources tests/cri/resources.sh
-  run_with_daemon restart tests/cri/restart.sh
-  run_with_daemon many_pods tests/cri/many_pods.sh
+  if build_clients cri; then
+    for walk in crictl_walk isolation resources restart many_pods; do
+      run_with_daemon "$walk" "tests/cri/$walk.sh"
+    done
+  fi
   run_with_daemon malformed build/dev/tests/malformed_cri_test
   run_with_daemon fields build/dev/tests/fields_cri_test
+}
+
+# Daemons that end at moments nobody chose, for a while.
+tier_chaos() {
+  [[ -x tests/cri/chaos.sh ]] || return 0
+  start_registry
+  build_clients chaos || return 0
+  run_with_daemon chaos tests/cri/chaos.sh
 }
 
 tier_security() {
   start_registry
   run_with_daemon security build/dev/tests/security_cri_test
+  build_clients security || return 0
   run_with_daemon invariants tests/security/invariants.sh
   run_with_daemon missing_kernel tests/security/missing_kernel.sh
 }
 
 tier_conformance() {
   start_registry
+  build_clients conformance || return 0
   # Every spec but those of exec, attach and port-forward streams.  By policy
   # the default handler gives each pod a user namespace of its own, also one
   # that names none: that spec is for the other.
@@ -115,10 +148,7 @@ tier_conformance() {
 # Pods as people write them, by a kubelet without an API server.
 tier_kubelet() {
   start_registry
-  hack/build_kubelet.sh || {
-    fail kubelet-build
-    return 0
-  }
+  build_tool kubelet hack/build_kubelet.sh || return 0
   run_with_daemon kubelet python3 tests/kubelet/kubelet_test.py
 }
 
@@ -126,13 +156,14 @@ tier_kubelet() {
 # that caisson runs on.  Emulated, so it has a part of the tests; both machines
 # at once, for each often waits.
 tier_vm() {
-  start_registry
   if ! command -v qemu-system-x86_64 >/dev/null; then
     echo "vm: qemu-system-x86_64 is not installed"
     [[ -z ${CAISSON_MUST_RUN:-} ]] || fail vm
     return 0
   fi
-  { hack/build_kubelet.sh && tests/vm/build.sh; } >"$work/vm-build.log" 2>&1 || {
+  start_registry
+  build_clients vm && build_tool vm hack/build_kubelet.sh || return 0
+  tests/vm/build.sh >"$work/vm-build.log" 2>&1 || {
     tail -20 "$work/vm-build.log"
     fail vm-build
     return 0
@@ -187,8 +218,13 @@ tier_leftovers() {
   fi
 }
 
-cmake --preset dev >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
-ninja -C build/dev >"$work/build.log" || { tail -50 "$work/build.log"; exit 1; }
+for tool in cmake ninja g++; do
+  command -v "$tool" >/dev/null || hack/install_deps.sh
+done
+give_back
+as_owner cmake --preset dev >"$work/cmake.log" || { cat "$work/cmake.log"; exit 1; }
+as_owner ninja -C build/dev >"$work/build.log" ||
+  { tail -50 "$work/build.log"; exit 1; }
 host_state >"$work/before"
 for tier in "${tiers[@]}"; do
   echo "== $tier"

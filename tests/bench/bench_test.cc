@@ -4,15 +4,17 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/bench/budgets.h"
 #include "tests/bench/processes.h"
 #include "tests/bench/report.h"
 #include "tests/bench/samples.h"
+#include "tests/bench/targets.h"
 
 namespace caisson::bench {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 TEST(SamplesTest, PercentilesAreMeasuredValues) {
@@ -25,13 +27,33 @@ TEST(SamplesTest, PercentilesAreMeasuredValues) {
   EXPECT_EQ(Percentile({}, 0.5), 0);
 }
 
-TEST(BudgetTest, LessOrMoreIsBetter) {
-  const Metric time = {"t", "t", "ms", 0, 4, false};
-  EXPECT_TRUE(KeepsBudget(time, 4));
-  EXPECT_FALSE(KeepsBudget(time, 4.1));
-  const Metric rate = {"r", "r", "MB/s", 0, 300, true};
-  EXPECT_TRUE(KeepsBudget(rate, 300));
-  EXPECT_FALSE(KeepsBudget(rate, 299));
+TEST(TargetsTest, LessOrMoreIsBetter) {
+  const Metric time = {"t", "t", "ms", 20, "", false, true};
+  EXPECT_DOUBLE_EQ(Ratio(time, 2, 50), 25);
+  const Metric rate = {"r", "r", "MB/s", 18, "", true, true};
+  EXPECT_DOUBLE_EQ(Ratio(rate, 800, 40), 20);
+  EXPECT_EQ(Ratio(rate, 0, 40), 0);
+  EXPECT_EQ(Ratio(time, 2, 0), 0);
+}
+
+TEST(TargetsTest, ARowIsJudgedByItsRatio) {
+  const Metric row = {"t", "t", "ms", 20, "", false, true};
+  EXPECT_EQ(VerdictOn({}, row, 20), Verdict::kMet);
+  EXPECT_EQ(VerdictOn({}, row, 19.9), Verdict::kMissed);
+  EXPECT_EQ(VerdictOn({}, row, 0), Verdict::kNone);
+  const Metric untargeted = {"t", "t", "ms", 0, "", false, true};
+  EXPECT_EQ(VerdictOn({}, untargeted, 1), Verdict::kNone);
+  const Metric later = {"t", "t", "ms", 20, "", false, false};
+  EXPECT_EQ(VerdictOn({}, later, 1), Verdict::kNotJudged);
+  EXPECT_EQ(VerdictOn({true, 0}, later, 1), Verdict::kMissed);
+}
+
+TEST(TargetsTest, OneRatioForAllRowsJudgesEach) {
+  const Judge no_slower = {false, 0.95};
+  for (const Metric& metric : Metrics()) {
+    EXPECT_EQ(VerdictOn(no_slower, metric, 0.95), Verdict::kMet);
+    EXPECT_EQ(VerdictOn(no_slower, metric, 0.94), Verdict::kMissed);
+  }
 }
 
 TEST(ProcessesTest, PatternsHaveAlternatives) {
@@ -55,16 +77,27 @@ TEST(ProcessesTest, MeasuresAProcess) {
   EXPECT_GT(*own, 0.5);
 }
 
-TEST(ReportTest, TellsTheRatioAndWhetherTheBudgetIsKept) {
+TEST(ReportTest, TellsTheRatioAndWhetherTheTargetIsMet) {
   const Measured a = {"a", "unix:///a", {{"exec", {2, 2, 2}}}, {}};
-  const Measured b = {"b", "unix:///b", {{"exec", {50, 40}}}, {"log: no"}};
-  const std::string text = FormatReport({a, b});
-  EXPECT_THAT(text, HasSubstr("20.0x"));
-  EXPECT_THAT(text, HasSubstr("kept"));
+  const Measured b = {"b", "unix:///b", {{"exec", {50, 60}}}, {"log: no"}};
+  const std::string text = FormatReport({a, b}, {});
+  EXPECT_THAT(text, HasSubstr("25.0x"));
+  EXPECT_THAT(text, HasSubstr("met"));
   EXPECT_THAT(text, HasSubstr("b: log: no\n"));
-  EXPECT_THAT(FormatReport({b}), HasSubstr("MISSED"));
-  EXPECT_THAT(FormatReport({b}), Not(HasSubstr("RATIO")));
-  EXPECT_THAT(FormatJson({a}), HasSubstr("\"p90\": 2.0"));
+  EXPECT_THAT(Missed({a, b}, {}), IsEmpty());
+  EXPECT_THAT(FormatReport({b, a}, {}), HasSubstr("MISSED"));
+  EXPECT_THAT(Missed({b, a}, {}), ElementsAre("ExecSync true"));
+  EXPECT_THAT(FormatReport({b}, {}), Not(HasSubstr("RATIO")));
+  EXPECT_THAT(Missed({b}, {}), IsEmpty());
+}
+
+TEST(ReportTest, JsonHasSamplesAndVerdicts) {
+  const Measured a = {"a", "unix:///a", {{"exec", {2, 2, 2}}}, {}};
+  const Measured b = {"b", "unix:///b", {{"exec", {50, 60}}}, {}};
+  const std::string text = FormatJson({a, b}, {});
+  EXPECT_THAT(text, HasSubstr("\"p90\": 2.0"));
+  EXPECT_THAT(text, HasSubstr("\"ratio\": 25.0"));
+  EXPECT_THAT(text, HasSubstr("\"verdict\": \"met\""));
 }
 
 }  // namespace

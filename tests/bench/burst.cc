@@ -58,10 +58,10 @@ absl::Status MeasureBurst(Peer& peer, const Options& options) {
   const double started = SecondsNow();
   RETURN_IF_ERROR(
       InParallel(options.burst_pods, options.burst_parallel, remove));
-  // The budget is for one size of burst only.
-  const bool budgeted = options.burst_pods == 100 &&
+  // The target is for one size of burst only.
+  const bool targeted = options.burst_pods == 100 &&
                         options.burst_parallel == 10 && !host_network;
-  peer.results[budgeted ? "burst" : "burst_other"].push_back(started - start);
+  peer.results[targeted ? "burst" : "burst_other"].push_back(started - start);
   peer.results["burst_remove"].push_back(SecondsNow() - started);
   return absl::OkStatus();
 }

@@ -15,7 +15,6 @@
 namespace caisson::bench {
 namespace {
 
-constexpr int kRounds = 3;
 constexpr double kBytesPerMegabyte = 1e6;
 constexpr absl::Duration kLongestRun = absl::Minutes(5);
 
@@ -69,7 +68,9 @@ absl::Status AwaitExit(Peer& peer, const std::string& id) {
   return absl::DeadlineExceededError("print: the container doesn't end");
 }
 
-absl::Status MeasureOnce(Peer& peer, const Options& options) {
+}  // namespace
+
+absl::Status MeasureLog(Peer& peer, const Options& options) {
   ASSIGN_OR_RETURN(const Pod pod, peer.RunPod(true));
   ASSIGN_OR_RETURN(const std::string id,
                    peer.CreateContainer(pod, options.log_command));
@@ -85,15 +86,6 @@ absl::Status MeasureOnce(Peer& peer, const Options& options) {
   RETURN_IF_ERROR(peer.RemovePod(pod.id));
   // Removal of the container may have taken it already.
   ::unlink(path.c_str());
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::Status MeasureLog(Peer& peer, const Options& options) {
-  for (int i = 0; i < kRounds; ++i) {
-    RETURN_IF_ERROR(MeasureOnce(peer, options));
-  }
   return absl::OkStatus();
 }
 

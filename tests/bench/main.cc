@@ -1,6 +1,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,13 +20,14 @@ using Peers = std::vector<std::unique_ptr<Peer>>;
 struct Part {
   const char* name;
   absl::Status (*measure)(Peer& peer, const Options& options);
+  bool once;
 };
 
 constexpr Part kParts[] = {
-    {"burst", MeasureBurst},
-    {"log", MeasureLog},
-    {"pull", MeasurePull},
-    {"memory", MeasureMemory},
+    {"burst", MeasureBurst, false},
+    {"log", MeasureLog, false},
+    {"pull", MeasurePull, false},
+    {"memory", MeasureMemory, true},
 };
 
 // A failed part is told in the report, its pods are removed, the next parts
@@ -41,19 +43,20 @@ void Record(Peer& peer, const std::string& part, const absl::Status& status) {
   }
 }
 
-// Round by round in turn, so that what disturbs the machine disturbs all; a
-// first round warms up.  A peer that failed takes no further part.
-void RunLatency(const Peers& peers, const Options& options,
-                const ctl::Interrupt& interrupt) {
+// `work` round by round, each peer in turn, so that what disturbs the machine
+// disturbs all.  A peer that failed takes no further part.
+void InTurn(const Peers& peers, const std::string& part, int rounds,
+            const ctl::Interrupt& interrupt,
+            const std::function<absl::Status(Peer&, int round)>& work) {
   std::vector<bool> failed(peers.size());
-  for (int round = 0; round <= options.rounds; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < peers.size(); ++i) {
       if (failed[i] || !interrupt.Check().ok()) {
         continue;
       }
-      const absl::Status status = MeasureLatency(*peers[i], options, round > 0);
+      const absl::Status status = work(*peers[i], round);
       failed[i] = !status.ok();
-      Record(*peers[i], "latency", status);
+      Record(*peers[i], part, status);
     }
   }
 }
@@ -61,17 +64,21 @@ void RunLatency(const Peers& peers, const Options& options,
 void RunParts(const Peers& peers, const Options& options,
               const ctl::Interrupt& interrupt) {
   if (options.Wants("latency")) {
-    RunLatency(peers, options, interrupt);
+    // The first round warms up.
+    InTurn(peers, "latency", options.rounds + 1, interrupt,
+           [&options](Peer& peer, int round) {
+             return MeasureLatency(peer, options, round > 0);
+           });
   }
   for (const Part& part : kParts) {
-    const bool wanted =
-        options.Wants(part.name) &&
-        (part.measure != MeasurePull || !options.pull_image.empty());
-    for (const std::unique_ptr<Peer>& peer : peers) {
-      if (wanted && interrupt.Check().ok()) {
-        Record(*peer, part.name, part.measure(*peer, options));
-      }
+    if (!options.Wants(part.name) ||
+        (part.measure == MeasurePull && options.pull_image.empty())) {
+      continue;
     }
+    InTurn(peers, part.name, part.once ? 1 : options.part_rounds, interrupt,
+           [&options, &part](Peer& peer, int) {
+             return part.measure(peer, options);
+           });
   }
 }
 
@@ -86,25 +93,36 @@ bool Prepare(const Peers& peers) {
   return true;
 }
 
+bool WriteJson(const std::vector<Measured>& measured, const Options& options) {
+  std::ofstream file(options.json_file, std::ios::trunc);
+  file << FormatJson(measured, options.judge);
+  file.close();
+  if (!file) {
+    LogError(absl::StrCat("write ", options.json_file));
+  }
+  return static_cast<bool>(file);
+}
+
 int Report(const Peers& peers, const Options& options) {
   std::vector<Measured> measured;
-  bool complete = true;
+  bool good = true;
   for (const std::unique_ptr<Peer>& peer : peers) {
     measured.push_back(
         {peer->name(), peer->endpoint().address, peer->results, peer->errors});
-    complete = complete && peer->errors.empty();
+    good = good && peer->errors.empty();
   }
-  std::fputs(FormatReport(measured).c_str(), stdout);
+  std::fputs(FormatReport(measured, options.judge).c_str(), stdout);
   if (!options.json_file.empty()) {
-    std::ofstream file(options.json_file, std::ios::trunc);
-    file << FormatJson(measured);
-    file.close();
-    if (!file) {
-      LogError(absl::StrCat("write ", options.json_file));
-      complete = false;
-    }
+    good = WriteJson(measured, options) && good;
   }
-  return complete ? 0 : 1;
+  if (options.judging) {
+    const std::vector<std::string> missed = Missed(measured, options.judge);
+    for (const std::string& label : missed) {
+      std::fprintf(stderr, "missed: %s\n", label.c_str());
+    }
+    good = good && missed.empty();
+  }
+  return good ? 0 : 1;
 }
 
 int Main(const Options& options) {

@@ -35,7 +35,7 @@ absl::Status MeasureMemory(Peer& peer, const Options& options) {
     RETURN_IF_ERROR(peer.StartContainer(id));
   }
   ASSIGN_OR_RETURN(const Memory with_pods, Measure(peer));
-  // The daemon's growth counts as the pods', though it has a budget as well.
+  // The daemon's growth counts as the pods', though it has rows of its own.
   const double pods = with_pods.processes - before.processes;
   peer.results["pod_pss"].push_back(pods / options.memory_pods);
   peer.results["daemon_rss_idle"].push_back(before.daemon);

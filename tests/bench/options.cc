@@ -64,7 +64,13 @@ void AddWork(CLI::App& app, Options& options) {
       ->check(
           CLI::IsMember({"latency", "cni", "burst", "log", "pull", "memory"}));
   app.add_option("--rounds", options.rounds, "Rounds of single calls")
+      ->take_last()
       ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--part-rounds", options.part_rounds,
+                 "Rounds of burst, log and pull")
+      ->take_last()
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--burst-pods", options.burst_pods, "Pods of the burst")
       ->check(CLI::Range(1, 1000))
@@ -76,6 +82,15 @@ void AddWork(CLI::App& app, Options& options) {
                  "Pods while memory is measured")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+}
+
+void AddJudge(CLI::App& app, Options& options) {
+  app.add_flag("--judge", options.judging, "Fail when a row misses its target");
+  app.add_flag("--all-rows", options.judge.all_rows,
+               "Judge also the rows whose work is still to come");
+  app.add_option("--at-least", options.judge.at_least,
+                 "The ratio that all rows must reach, instead of their own")
+      ->check(CLI::PositiveNumber);
 }
 
 }  // namespace
@@ -94,6 +109,7 @@ bool ParseOptions(int argc, char** argv, Options& options, int& exit_code) {
   Columns columns;
   AddEndpoints(app, columns);
   AddWork(app, options);
+  AddJudge(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/targets.h"
+
 namespace caisson::bench {
 
 // One runtime to measure.
@@ -22,7 +24,11 @@ struct Options {
   std::vector<std::string> sleep_command;
   std::vector<std::string> log_command;
   std::set<std::string> skipped;  // latency cni burst log pull memory
+  // Whether a row that misses what it must reach makes the bench fail.
+  bool judging = false;
+  Judge judge;
   int rounds = 20;
+  int part_rounds = 3;
   int burst_pods = 100;
   int burst_parallel = 10;
   int memory_pods = 50;

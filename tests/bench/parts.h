@@ -4,8 +4,9 @@
 #include "tests/bench/options.h"
 #include "tests/bench/peer.h"
 
-// The parts of the bench, a file each.  Each adds its samples to the peer's
-// results and removes its pods; what a failure leaves, RemovePods() removes.
+// The parts of the bench, a file each.  Each is one round, adds its samples to
+// the peer's results and removes its pods; what a failure leaves, RemovePods()
+// removes.
 namespace caisson::bench {
 
 // Each single call once, on a pod with the host's network and, unless

@@ -61,7 +61,10 @@ absl::StatusOr<Response> Peer::Timed(
 }
 
 absl::Status Peer::Prepare() {
-  std::string path = "/tmp/caisson-bench-XXXXXX";
+  // Where TMPDIR says, for logs are written to a disk that is measured too.
+  const char* base = ::getenv("TMPDIR");
+  std::string path =
+      absl::StrCat(base != nullptr ? base : "/tmp", "/caisson-bench-XXXXXX");
   if (::mkdtemp(path.data()) == nullptr) {
     return ErrnoError("create directory", path);
   }

@@ -2,19 +2,12 @@
 #include "tests/bench/parts.h"
 
 namespace caisson::bench {
-namespace {
-
-constexpr int kRounds = 3;
-
-}  // namespace
 
 absl::Status MeasurePull(Peer& peer, const Options& options) {
-  for (int i = 0; i < kRounds; ++i) {
-    RETURN_IF_ERROR(peer.RemoveImage(options.pull_image));
-    double seconds = 0;
-    RETURN_IF_ERROR(peer.PullImage(options.pull_image, &seconds));
-    peer.results["pull"].push_back(seconds);
-  }
+  RETURN_IF_ERROR(peer.RemoveImage(options.pull_image));
+  double seconds = 0;
+  RETURN_IF_ERROR(peer.PullImage(options.pull_image, &seconds));
+  peer.results["pull"].push_back(seconds);
   return absl::OkStatus();
 }
 

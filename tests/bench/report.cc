@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "shim/ctl/table.h"
-#include "tests/bench/budgets.h"
 
 namespace caisson::bench {
 namespace {
@@ -26,31 +25,25 @@ std::string Number(double value) {
   return absl::StrFormat(value < 10 ? "%.2f" : "%.1f", value);
 }
 
-std::string NumberOrDash(double value) {
-  return value == 0 ? "-" : Number(value);
+double Median(const Measured& measured, const Metric& metric) {
+  return Percentile(SamplesOf(measured, metric), kMedian);
+}
+
+// Of the first runtime to the second; 0 with one alone.
+double RatioOf(const Metric& metric, const std::vector<Measured>& measured) {
+  return measured.size() < 2 ? 0
+                             : Ratio(metric, Median(measured[0], metric),
+                                     Median(measured[1], metric));
+}
+
+std::string Times(double ratio) {
+  return ratio == 0 ? "-" : absl::StrCat(Number(ratio), "x");
 }
 
 void AddColumns(const Samples& samples, std::vector<std::string>& row) {
   for (const double share : {kMedian, kTail, 1.0}) {
     row.push_back(samples.empty() ? "-" : Number(Percentile(samples, share)));
   }
-}
-
-std::string Ratio(const Metric& metric, const std::vector<Measured>& measured) {
-  const double first = Percentile(SamplesOf(measured[0], metric), kMedian);
-  const double second = Percentile(SamplesOf(measured[1], metric), kMedian);
-  const double better = metric.more_is_better ? first : second;
-  const double worse = metric.more_is_better ? second : first;
-  return worse <= 0 || better <= 0 ? "-" : Number(better / worse) + "x";
-}
-
-// Of the first runtime.
-std::string Verdict(const Metric& metric, const Measured& measured) {
-  const Samples& samples = SamplesOf(measured, metric);
-  if (samples.empty() || metric.budget == 0) {
-    return "-";
-  }
-  return KeepsBudget(metric, Percentile(samples, kMedian)) ? "kept" : "MISSED";
 }
 
 std::vector<std::string> Header(const std::vector<Measured>& measured) {
@@ -60,25 +53,47 @@ std::vector<std::string> Header(const std::vector<Measured>& measured) {
     row.insert(row.end(), {"p90", "max"});
   }
   if (measured.size() == 2) {
-    row.push_back("RATIO");
+    row.insert(row.end(), {"RATIO", "TARGET", "VERDICT", "FLOOR"});
   }
-  row.insert(row.end(), {"BUDGET", "", "CONTAINERD 2.1"});
   return row;
 }
 
 std::vector<std::string> Row(const Metric& metric,
-                             const std::vector<Measured>& measured) {
+                             const std::vector<Measured>& measured,
+                             const Judge& judge) {
   std::vector<std::string> row = {metric.label, metric.unit};
   for (const Measured& one : measured) {
     AddColumns(SamplesOf(one, metric), row);
   }
   if (measured.size() == 2) {
-    row.push_back(Ratio(metric, measured));
+    const double ratio = RatioOf(metric, measured);
+    row.push_back(Times(ratio));
+    row.push_back(Times(TargetOf(judge, metric)));
+    row.emplace_back(Name(VerdictOn(judge, metric, ratio)));
+    row.emplace_back(*metric.floor == '\0' ? "-" : metric.floor);
   }
-  row.push_back(NumberOrDash(metric.budget));
-  row.push_back(Verdict(metric, measured[0]));
-  row.push_back(NumberOrDash(metric.containerd));
   return row;
+}
+
+bool IsKnown(const Metric& metric, const std::vector<Measured>& measured) {
+  return std::any_of(measured.begin(), measured.end(),
+                     [&metric](const Measured& one) {
+                       return !SamplesOf(one, metric).empty();
+                     });
+}
+
+nlohmann::json JsonOfVerdicts(const std::vector<Measured>& measured,
+                              const Judge& judge) {
+  nlohmann::json rows = nlohmann::json::object();
+  for (const Metric& metric : Metrics()) {
+    const double ratio = RatioOf(metric, measured);
+    if (ratio > 0) {
+      rows[metric.id] = {{"ratio", ratio},
+                         {"target", TargetOf(judge, metric)},
+                         {"verdict", Name(VerdictOn(judge, metric, ratio))}};
+    }
+  }
+  return rows;
 }
 
 nlohmann::json JsonOf(const Measured& measured) {
@@ -93,9 +108,6 @@ nlohmann::json JsonOf(const Measured& measured) {
                           {"p90", Percentile(samples, kTail)},
                           {"max", Percentile(samples, 1)},
                           {"samples", samples}};
-    if (metric.budget != 0) {
-      results[metric.id]["budget"] = metric.budget;
-    }
   }
   return {{"name", measured.name},
           {"endpoint", measured.endpoint},
@@ -105,18 +117,15 @@ nlohmann::json JsonOf(const Measured& measured) {
 
 }  // namespace
 
-std::string FormatReport(const std::vector<Measured>& measured) {
+std::string FormatReport(const std::vector<Measured>& measured,
+                         const Judge& judge) {
   if (measured.empty()) {
     return "";
   }
   std::vector<std::vector<std::string>> rows = {Header(measured)};
   for (const Metric& metric : Metrics()) {
-    const bool known = std::any_of(measured.begin(), measured.end(),
-                                   [&metric](const Measured& one) {
-                                     return !SamplesOf(one, metric).empty();
-                                   });
-    if (known) {
-      rows.push_back(Row(metric, measured));
+    if (IsKnown(metric, measured)) {
+      rows.push_back(Row(metric, measured, judge));
     }
   }
   std::string text = ctl::FormatTable(rows);
@@ -128,7 +137,8 @@ std::string FormatReport(const std::vector<Measured>& measured) {
   return text;
 }
 
-std::string FormatJson(const std::vector<Measured>& measured) {
+std::string FormatJson(const std::vector<Measured>& measured,
+                       const Judge& judge) {
   utsname name{};
   ::uname(&name);
   nlohmann::json runtimes = nlohmann::json::array();
@@ -136,11 +146,24 @@ std::string FormatJson(const std::vector<Measured>& measured) {
     runtimes.push_back(JsonOf(one));
   }
   const nlohmann::json report = {{"kernel", name.release},
-                                 {"runtimes", runtimes}};
+                                 {"runtimes", runtimes},
+                                 {"rows", JsonOfVerdicts(measured, judge)}};
   constexpr int kIndent = 1;
   return report.dump(kIndent, ' ', false,
                      nlohmann::json::error_handler_t::replace) +
          "\n";
+}
+
+std::vector<std::string> Missed(const std::vector<Measured>& measured,
+                                const Judge& judge) {
+  std::vector<std::string> labels;
+  for (const Metric& metric : Metrics()) {
+    if (VerdictOn(judge, metric, RatioOf(metric, measured)) ==
+        Verdict::kMissed) {
+      labels.emplace_back(metric.label);
+    }
+  }
+  return labels;
 }
 
 }  // namespace caisson::bench

@@ -10,7 +10,7 @@ from kubelet import Kubelet, await_truth
 BUSYBOX = "docker.io/library/busybox:latest"
 PROBE = "docker.io/library/caisson-probe:latest"
 DIRECTORY = os.environ["CAISSON_TEST_DIR"]
-CAISSON = os.environ.get("CAISSON_BIN", "build/dev/bin")
+CAISSON = os.path.abspath(os.environ.get("CAISSON_BIN", "build/dev/bin"))
 BINARY = os.path.join(os.path.dirname(__file__), "../../build/tools/kubelet")
 # A shell that does nothing more until it is told to stop.
 FOREVER = "; trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done"
