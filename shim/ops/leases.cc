@@ -10,17 +10,6 @@ namespace {
 
 using identity::IdExtent;
 using store::Lease;
-using Extents = google::protobuf::RepeatedPtrField<state::v1::IdExtent>;
-
-void SetExtents(const std::vector<IdExtent>& from, Extents& to) {
-  to.Clear();
-  for (const IdExtent& extent : from) {
-    state::v1::IdExtent& line = *to.Add();
-    line.set_container_id(extent.container_id);
-    line.set_host_id(extent.host_id);
-    line.set_length(extent.length);
-  }
-}
 
 bool Overlap(const Lease& a, const Lease& b) {
   return a.start < uint64_t{b.start} + b.length &&
@@ -40,8 +29,8 @@ absl::StatusOr<std::vector<Lease>> Leases::Choose(
     const plan::PodDecision& decision, state::v1::PodRecord& record) {
   std::vector<Lease> leases;
   if (decision.users == plan::UserNamespace::kGiven) {
-    SetExtents(decision.given_uids, *record.mutable_uids());
-    SetExtents(decision.given_gids, *record.mutable_gids());
+    identity::IdMap(decision.given_uids).CopyTo(record.mutable_uids());
+    identity::IdMap(decision.given_gids).CopyTo(record.mutable_gids());
     for (const IdExtent& extent : decision.given_uids) {
       leases.push_back({extent.host_id, extent.length});
     }
@@ -67,10 +56,10 @@ absl::StatusOr<std::vector<Lease>> Leases::Choose(
   if (!decision.extra_ids.empty()) {
     ASSIGN_OR_RETURN(extra_start, take());
   }
-  ASSIGN_OR_RETURN(const std::vector<IdExtent> map,
+  ASSIGN_OR_RETURN(const identity::IdMap map,
                    identity::MakeMap(start, decision.extra_ids, extra_start));
-  SetExtents(map, *record.mutable_uids());
-  SetExtents(map, *record.mutable_gids());
+  map.CopyTo(record.mutable_uids());
+  map.CopyTo(record.mutable_gids());
   return leases;
 }
 

@@ -27,17 +27,6 @@ using state::v1::PodRecord;
 // What undoing may take, whatever the time of the request was.
 constexpr absl::Duration kUndoTime = absl::Minutes(2);
 
-void CopyExtents(
-    const google::protobuf::RepeatedPtrField<state::v1::IdExtent>& from,
-    google::protobuf::RepeatedPtrField<keeper::v1::IdExtent>& to) {
-  for (const state::v1::IdExtent& extent : from) {
-    keeper::v1::IdExtent& line = *to.Add();
-    line.set_container_id(extent.container_id());
-    line.set_host_id(extent.host_id());
-    line.set_length(extent.length());
-  }
-}
-
 // Under systemd the scope's own cgroup is systemd's to set; "pod" below it is
 // ours, and beside it is that of the scope's holder.
 void ChooseCgroup(const plan::PodDecision& decision, const std::string& parent,
@@ -159,8 +148,10 @@ absl::StatusOr<UniqueFd> RunPod::MakeNamespaces(plan::PodDecision& decision,
   pod::WithFds<keeper::v1::PodPlan> plan;
   plan.message = std::move(decision.plan);
   plan.message.set_pod_id(pod->id());
-  CopyExtents(facts->record.uids(), *plan.message.mutable_uids());
-  CopyExtents(facts->record.gids(), *plan.message.mutable_gids());
+  identity::IdMap::From(facts->record.uids())
+      .CopyTo(plan.message.mutable_uids());
+  identity::IdMap::From(facts->record.gids())
+      .CopyTo(plan.message.mutable_gids());
   plan.message.set_mount_directory(
       MountsOf(parts_.paths.PodDirectory(pod->id())));
   plan.message.set_hold_scope(!decision.slice.empty());
