@@ -1,6 +1,7 @@
 #include "runtime/identity/id_map.h"
 
 #include <algorithm>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -83,6 +84,50 @@ absl::StatusOr<std::vector<IdExtent>> MakeMap(uint32_t host_start,
     map.push_back({id, extra_start++, 1});
   }
   return map;
+}
+
+absl::StatusOr<uint32_t> IdMap::ToHost(uint32_t container_id) const {
+  return is_host() ? container_id : identity::ToHost(extents_, container_id);
+}
+
+absl::StatusOr<uint32_t> IdMap::ToContainer(uint32_t host_id) const {
+  if (is_host()) {
+    return host_id;
+  }
+  for (const IdExtent& extent : extents_) {
+    if (host_id >= extent.host_id && host_id - extent.host_id < extent.length) {
+      return extent.container_id + (host_id - extent.host_id);
+    }
+  }
+  return absl::NotFoundError(
+      absl::StrCat("map host id ", host_id, ": none of the pod's"));
+}
+
+bool IdMap::Contains(uint32_t container_id) const {
+  return ToHost(container_id).ok();
+}
+
+bool IdMap::OverlapsOnHost(const IdMap& other) const {
+  if (is_host() || other.is_host()) {
+    return true;
+  }
+  for (const IdExtent& a : extents_) {
+    for (const IdExtent& b : other.extents_) {
+      if (Overlap(a.host_id, a.length, b.host_id, b.length)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+std::string IdMap::ToText() const {
+  std::string text;
+  for (const IdExtent& extent : extents_) {
+    absl::StrAppend(&text, extent.container_id, " ", extent.host_id, " ",
+                    extent.length, "\n");
+  }
+  return text;
 }
 
 absl::StatusOr<uint32_t> ToHost(const std::vector<IdExtent>& map,

@@ -53,6 +53,67 @@ TEST(IdMapTest, ChecksTheClientsMap) {
   }
 }
 
+// What the two messages of extents have.
+struct Message {
+  uint32_t container_id() const { return extent.container_id; }
+
+  uint32_t host_id() const { return extent.host_id; }
+
+  uint32_t length() const { return extent.length; }
+
+  void set_container_id(uint32_t id) { extent.container_id = id; }
+
+  void set_host_id(uint32_t id) { extent.host_id = id; }
+
+  void set_length(uint32_t length) { extent.length = length; }
+
+  IdExtent extent;
+};
+
+struct Messages : std::vector<Message> {
+  void Clear() { clear(); }
+
+  Message* Add() { return &emplace_back(); }
+};
+
+TEST(IdMapTest, GoesThroughMessagesUnchanged) {
+  const IdMap map({{0, 1000000, 65536}, {70000, 2000000, 1}});
+  Messages messages;
+  messages.resize(3);
+  map.CopyTo(&messages);
+  EXPECT_EQ(messages.size(), 2u);
+  EXPECT_EQ(IdMap::From(messages), map);
+  EXPECT_EQ(map.ToText(), "0 1000000 65536\n70000 2000000 1\n");
+}
+
+TEST(IdMapTest, MapsBothWays) {
+  const IdMap map({{0, 1000000, 65536}, {70000, 2000000, 1}});
+  EXPECT_EQ(*map.ToHost(65535), 1065535u);
+  EXPECT_EQ(*map.ToHost(70000), 2000000u);
+  EXPECT_TRUE(absl::IsNotFound(map.ToHost(65536).status()));
+  EXPECT_TRUE(map.Contains(70000));
+  EXPECT_FALSE(map.Contains(70001));
+  EXPECT_EQ(*map.ToContainer(1065535), 65535u);
+  EXPECT_EQ(*map.ToContainer(2000000), 70000u);
+  EXPECT_TRUE(absl::IsNotFound(map.ToContainer(999999).status()));
+  EXPECT_TRUE(absl::IsNotFound(map.ToContainer(0).status()));
+}
+
+TEST(IdMapTest, AnEmptyOneIsTheHosts) {
+  const IdMap host;
+  EXPECT_TRUE(host.is_host());
+  EXPECT_EQ(*host.ToHost(4294967294), 4294967294u);
+  EXPECT_EQ(*host.ToContainer(7), 7u);
+  EXPECT_TRUE(host.OverlapsOnHost(IdMap({{0, 1000000, 65536}})));
+}
+
+TEST(IdMapTest, OneIdInCommonIsAnOverlap) {
+  const IdMap map({{0, 1000000, 65536}, {70000, 2000000, 1}});
+  EXPECT_TRUE(map.OverlapsOnHost(IdMap({{0, 1065535, 2}})));
+  EXPECT_TRUE(map.OverlapsOnHost(IdMap({{5, 2000000, 1}})));
+  EXPECT_FALSE(map.OverlapsOnHost(IdMap({{0, 1065536, 2}, {9, 999999, 1}})));
+}
+
 class IdPoolTest : public ::testing::Test {
  protected:
   std::string Write(const char* name, const std::string& text) {
@@ -71,7 +132,7 @@ TEST_F(IdPoolTest, BothFilesMustAgree) {
   EXPECT_EQ(pool->slots, 3u);
   EXPECT_EQ(ReadPool(a, b, "caisson").status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReadPool(a, "/nonexistent", "nobody").status().code(),
+  EXPECT_EQ(ReadPool(a, b + "-missing", "nobody").status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_FALSE(ReadPool(a, a, "x").ok());
 }
