@@ -6,24 +6,22 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/cgroup/systemd.h"
+#include "tests/support/await.h"
 #include "tests/support/machine.h"
 
 namespace caisson::cri_test {
 namespace {
 
+using ::caisson::testing::Await;
 using ::caisson::testing::ReadFile;
 using ::caisson::testing::Shell;
 using ::testing::IsEmpty;
-
-constexpr auto kPatience = std::chrono::seconds(20);
 
 // Those in a directory of a hierarchy and in all below it.
 std::vector<int> ProcessesIn(const std::string& directory) {
@@ -79,11 +77,7 @@ void BoundedGroup::Allow(const std::string& most) {
                            " TasksMax=", most == "max" ? "infinity" : most)),
         0);
     // systemd writes it after it has answered.
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (ReadFile(file) != most + "\n" &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::yield();
-    }
+    Await([&] { return ReadFile(file) == most + "\n"; });
   }
   EXPECT_EQ(ReadFile(file), most + "\n");
 }
@@ -93,16 +87,16 @@ std::vector<int> BoundedGroup::Processes() const {
 }
 
 void BoundedGroup::KillAll() {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  for (bool left = true; left && std::chrono::steady_clock::now() < end;) {
-    left = false;
+  Await([&] {
+    bool left = false;
     for (const std::string& directory : DirectoriesOf(layout_, path_)) {
       for (const int pid : ProcessesIn(directory)) {
         // 0 is a process that isn't seen from here.
         left = left || (pid > 0 && kill(pid, SIGKILL) == 0);
       }
     }
-  }
+    return !left;
+  });
   EXPECT_THAT(Processes(), IsEmpty());
 }
 

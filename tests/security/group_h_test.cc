@@ -15,12 +15,14 @@
 #include "tests/security/bounded_group.h"
 #include "tests/security/process_facts.h"
 #include "tests/security/security_fixture.h"
+#include "tests/support/await.h"
 #include "tests/support/machine.h"
 
 // Group H: cgroups and resource containment.
 namespace caisson::cri_test {
 namespace {
 
+using ::caisson::testing::Await;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -101,12 +103,10 @@ class CgroupEscapeTest : public SecurityTest {
       Call(&Stub::ExecSync, request, response);
     });
     int pid = 0;
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (pid == 0 && std::chrono::steady_clock::now() < end) {
+    EXPECT_TRUE(Await([&] {
       pid = PidsNamed("busybox", parent_->Processes());
-      std::this_thread::yield();
-    }
-    EXPECT_GT(pid, 0);
+      return pid > 0;
+    }));
     ExpectBelowParent(pid);
     exec.join();
   }
@@ -224,12 +224,7 @@ TEST_P(CgroupEscapeTest, H2WithoutAKeeperNothingRuns) {
                       grpc::StatusCode::NOT_FOUND))
         << created.error_message();
   }
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!parent_->Processes().empty() &&
-         std::chrono::steady_clock::now() < end) {
-    std::this_thread::yield();
-  }
-  EXPECT_THAT(parent_->Processes(), IsEmpty());
+  EXPECT_TRUE(Await([&] { return parent_->Processes().empty(); }));
 }
 
 // GHSA-5g49-rx9x-qfc6.
@@ -293,12 +288,8 @@ TEST_P(CgroupEscapeTest, H6ASwarmIsStopped) {
       config.add_command("bomb");
     });
     const std::string group = CgroupOf(bomb);
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (ProcessesBelow(layout_, group).size() < 50 &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::yield();
-    }
-    EXPECT_GE(ProcessesBelow(layout_, group).size(), 50u);
+    EXPECT_TRUE(
+        Await([&] { return ProcessesBelow(layout_, group).size() >= 50; }));
     EXPECT_TRUE(StopNow(bomb).ok());
     EXPECT_THAT(ProcessesBelow(layout_, group), IsEmpty());
     cri::RemoveContainerRequest remove;

@@ -9,11 +9,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <csignal>
 #include <fstream>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -21,13 +19,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "tests/support/await.h"
 #include "tests/support/machine.h"
 
 namespace caisson::cri_test {
 namespace {
-
-constexpr auto kPatience = std::chrono::seconds(20);
-constexpr auto kInterval = std::chrono::milliseconds(1);
 
 bool IsPaused(int pid) {
   uint64_t blocked = 0;
@@ -112,17 +108,14 @@ std::string StatusOf(int pid, const std::string& name) {
 }
 
 int AwaitPaused(const std::function<std::vector<int>()>& list) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < end) {
+  int paused = 0;
+  EXPECT_TRUE(::caisson::testing::Await([&] {
     for (const int pid : list()) {
-      if (IsPaused(pid)) {
-        return pid;
-      }
+      paused = IsPaused(pid) ? pid : paused;
     }
-    std::this_thread::sleep_for(kInterval);
-  }
-  ADD_FAILURE() << "nothing waits at a pause point";
-  return 0;
+    return paused > 0;
+  })) << "nothing waits at a pause point";
+  return paused;
 }
 
 std::vector<std::string> StepsOf(const std::string& table) {

@@ -13,17 +13,18 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "runtime/base/id.h"
 #include "runtime/base/unique_fd.h"
+#include "tests/support/await.h"
 #include "tests/support/machine.h"
 
 namespace caisson::cri_test {
 namespace {
 
+using ::caisson::testing::Await;
 using ::caisson::testing::ReadFile;
 using ::caisson::testing::ShellOutput;
 
@@ -215,11 +216,8 @@ Json SecurityTest::JsonOf(const std::string& name) {
 
 void SecurityTest::AwaitLog(const std::string& name) {
   const std::string file = absl::StrCat(directory_, "/logs/", name);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!absl::StrContains(ReadFile(file), "}") &&
-         std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+  Await([&] { return absl::StrContains(ReadFile(file), "}"); },
+        absl::Seconds(20));
 }
 
 void SecurityTest::RestartDaemon() {

@@ -5,21 +5,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/security/process_facts.h"
+#include "tests/support/await.h"
 #include "tests/support/machine.h"
 
 namespace caisson::cri_test {
 namespace {
-
-constexpr auto kPatience = std::chrono::seconds(20);
 
 bool Traced(int pid) {
   int tracer = 0;
@@ -46,12 +43,9 @@ Strace::Strace(const std::vector<int>& pids, const std::string& calls,
     execvp("strace", arguments.data());
     _exit(127);
   }
-  const auto end = std::chrono::steady_clock::now() + kPatience;
   for (const int pid : pids) {
-    while (!Traced(pid) && std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    EXPECT_TRUE(Traced(pid)) << "strace of " << pid;
+    EXPECT_TRUE(::caisson::testing::Await([&] { return Traced(pid); }))
+        << "strace of " << pid;
   }
 }
 

@@ -8,21 +8,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <fstream>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "tests/support/await.h"
 
 namespace caisson::image {
 namespace {
 
+using caisson::testing::Await;
 using caisson::testing::Shell;
 using caisson::testing::ShellOutput;
-
-constexpr int kStartSeconds = 20;
 
 // A listening socket on a free port, and the port.
 std::pair<UniqueFd, int> Listen() {
@@ -67,9 +65,7 @@ Registry::Registry(const std::string& storage, const std::string& options) {
   posix_spawn_file_actions_destroy(&actions);
   const std::string answers =
       absl::StrCat("curl -s -o /dev/null http://", address_, "/v2/");
-  for (int i = 0; i < kStartSeconds * 20 && Shell(answers) != 0; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  EXPECT_TRUE(Await([&] { return Shell(answers) == 0; }));
 }
 
 Registry::~Registry() {

@@ -5,13 +5,12 @@
 
 #include <chrono>
 #include <csignal>
-#include <functional>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/kernel/process.h"
+#include "tests/support/await.h"
 #include "tests/support/keeper_fixture.h"
 
 namespace caisson::testing {
@@ -49,14 +48,6 @@ class ScopeHolderTest : public KeeperFixture {
     EXPECT_EQ(poll(&end, 1, std::chrono::milliseconds(kPatience).count()), 1);
   }
 
-  static void AwaitTruth(const std::function<bool()>& look) {
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (!look()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end);
-      std::this_thread::yield();
-    }
-  }
-
   int holder_ = 0;
   UniqueFd holder_fd_;
   UniqueFd keeper_fd_;
@@ -65,8 +56,8 @@ class ScopeHolderTest : public KeeperFixture {
 TEST_F(ScopeHolderTest, HasNothingAndGoesWithTheKeeper) {
   const std::string path = absl::StrCat("/proc/", holder_);
   // It is ready without a word, once it has no files.
-  AwaitTruth(
-      [&] { return ShellOutput(absl::StrCat("ls ", path, "/fd")).empty(); });
+  EXPECT_TRUE(Await(
+      [&] { return ShellOutput(absl::StrCat("ls ", path, "/fd")).empty(); }));
   const std::string status = ReadFile(path + "/status");
   EXPECT_THAT(status, HasSubstr("Name:\tcaisson-scope"));
   EXPECT_THAT(status, HasSubstr(absl::StrCat("PPid:\t", keeper_pid_)));
