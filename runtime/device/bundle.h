@@ -22,8 +22,8 @@ struct BundleFacts {
   std::map<std::string, std::string> annotations;
   // Of OCI's: "network", "ipc"; those that are not the host's.
   std::vector<std::string> namespaces;
-  std::vector<keeper::v1::IdExtent> uids;
-  std::vector<keeper::v1::IdExtent> gids;
+  google::protobuf::RepeatedPtrField<keeper::v1::IdExtent> uids;
+  google::protobuf::RepeatedPtrField<keeper::v1::IdExtent> gids;
 };
 
 // The text of config.json.

@@ -11,6 +11,7 @@
 #include "runtime/device/hook.h"
 #include "runtime/device/hook_message.h"
 #include "runtime/device/hook_state.h"
+#include "runtime/identity/id_map.h"
 
 namespace caisson::ops {
 namespace {
@@ -26,19 +27,6 @@ const char* StatusAt(device::Moment moment) {
     default:
       return "creating";
   }
-}
-
-using Extents = google::protobuf::RepeatedPtrField<state::v1::IdExtent>;
-
-std::vector<keeper::v1::IdExtent> ToPlan(const Extents& map) {
-  std::vector<keeper::v1::IdExtent> extents;
-  for (const state::v1::IdExtent& kept : map) {
-    keeper::v1::IdExtent& extent = extents.emplace_back();
-    extent.set_container_id(kept.container_id());
-    extent.set_host_id(kept.host_id());
-    extent.set_length(kept.length());
-  }
-  return extents;
 }
 
 device::BundleFacts FactsOf(const core::PodFacts& pod,
@@ -63,8 +51,8 @@ device::BundleFacts FactsOf(const core::PodFacts& pod,
       facts.namespaces.push_back(type);
     }
   }
-  facts.uids = ToPlan(pod.record.uids());
-  facts.gids = ToPlan(pod.record.gids());
+  identity::IdMap::From(pod.record.uids()).CopyTo(&facts.uids);
+  identity::IdMap::From(pod.record.gids()).CopyTo(&facts.gids);
   return facts;
 }
 
