@@ -261,10 +261,11 @@ absl::Status Runtime::BuildContainer(const v1::CreateContainerRequest& request,
     return absl::OkStatus();
   });
   const absl::StatusOr<keeper::v1::ContainerCreated> created =
-      keeper->CreateContainer(std::move(plan));
+      keeper->CreateContainer(std::move(plan), Deadline::After(absl::Hours(1)));
   RETURN_IF_ERROR(FromWork(created.status()));
-  rollback.Add("processes",
-               [keeper, it] { return keeper->RemoveContainer(it->id); });
+  rollback.Add("processes", [keeper, it] {
+    return keeper->RemoveContainer(it->id, Deadline::After(absl::Hours(1)));
+  });
   record.set_pid(created->pid());
   record.set_read_back(created->read_back().SerializeAsString());
   it->steps = created->steps();

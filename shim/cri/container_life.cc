@@ -46,7 +46,8 @@ absl::Status Runtime::StartProgram(Container& container, Sandbox& pod) {
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(pod));
   absl::StatusOr<keeper::v1::ContainerStarted> started = keeper->StartContainer(
-      container.id, HookStateOf(container, device::Moment::kStartContainer));
+      container.id, HookStateOf(container, device::Moment::kStartContainer),
+      Deadline::After(absl::Hours(1)));
   const std::lock_guard<std::mutex> lock(container.mutex);
   ContainerRecord& record = container.record;
   if (!started.ok()) {
@@ -111,7 +112,8 @@ absl::Status Runtime::EndContainer(Container& container,
   }
   if (keeper != nullptr && timeout > absl::ZeroDuration()) {
     const absl::Status sent =
-        keeper->SignalContainer(container.id, container.record.stop_signal());
+        keeper->SignalContainer(container.id, container.record.stop_signal(),
+                                Deadline::After(absl::Hours(1)));
     if (sent.ok() && AwaitGracefulExit(container)) {
       return absl::OkStatus();
     }
@@ -152,7 +154,8 @@ absl::Status Runtime::FreeContainer(Container& container) {
       keeper = (*pod)->keeper;
     }
     if (keeper != nullptr) {
-      const absl::Status removed = keeper->RemoveContainer(container.id);
+      const absl::Status removed = keeper->RemoveContainer(
+          container.id, Deadline::After(absl::Hours(1)));
       if (!removed.ok() && !absl::IsUnavailable(removed)) {
         return removed;
       }
@@ -203,7 +206,8 @@ absl::Status Runtime::ReopenLog(const std::string& id) {
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper, KeeperOf(*pod));
   absl::StatusOr<UniqueFd> log = OpenLogFile(container->record.log_path());
   RETURN_IF_ERROR(FromWork(log.status()));
-  return FromWork(keeper->ReopenLog(container->id, std::move(log).value()));
+  return FromWork(keeper->ReopenLog(container->id, std::move(log).value(),
+                                    Deadline::After(absl::Hours(1))));
 }
 
 void Runtime::MarkExited(Container& container, int code, int64_t finished_at) {

@@ -193,8 +193,10 @@ absl::Status Runtime::ExecSync(const v1::ExecSyncRequest& request,
   RETURN_IF_ERROR(AttachCgroup(*group, outer, plan));
   Output outputs[2];
   RETURN_IF_ERROR(AttachOutputs(outputs, plan));
-  RETURN_IF_ERROR(
-      Annotate(FromWork(keeper->Exec(std::move(plan)).status()), "exec"));
+  RETURN_IF_ERROR(Annotate(
+      FromWork(keeper->Exec(std::move(plan), Deadline::After(absl::Hours(1)))
+                   .status()),
+      "exec"));
   const bool in_time =
       Collect(outputs, event.get(), request.timeout() * 1000 * kNanosPerMilli,
               parts_.config.limits.exec_output_bytes);

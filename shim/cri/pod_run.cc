@@ -12,6 +12,7 @@
 #include "runtime/base/read_file.h"
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/rollback.h"
+#include "runtime/base/serial_queue.h"
 #include "runtime/base/status.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
@@ -166,30 +167,36 @@ absl::Status Runtime::MakePodFiles(const plan::PodDecision& decision,
                    "127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
 }
 
-std::shared_ptr<pod::Keeper> Runtime::AdoptKeeper(const SandboxPtr& pod,
-                                                  UniqueFd socket) {
+pod::Keeper::Options Runtime::KeeperOptions(const SandboxPtr& pod) {
   // Weak: the pod owns the keeper.
   const std::weak_ptr<Sandbox> weak = pod;
-  return pod::Keeper::Adopt(
-      std::move(socket),
-      [this, weak](const keeper::v1::Exited& exited) {
-        if (const SandboxPtr it = weak.lock(); it != nullptr) {
-          OnExited(it, exited);
-        }
-      },
-      [this, weak] {
-        if (const SandboxPtr it = weak.lock(); it != nullptr) {
-          OnKeeperGone(it);
-        }
-      });
+  pod::Keeper::Options options;
+  options.socket_path = pod->record.keeper_socket();
+  options.events.exited = [this, weak](const keeper::v1::Exited& exited) {
+    if (const SandboxPtr it = weak.lock(); it != nullptr) {
+      OnExited(it, exited);
+    }
+  };
+  options.events.ended = [this, weak] {
+    if (const SandboxPtr it = weak.lock(); it != nullptr) {
+      OnKeeperGone(it);
+    }
+  };
+  static ThreadPool* const pool = new ThreadPool("keeper-events", 4);
+  options.post = [queue = std::make_shared<SerialQueue>(*pool)](
+                     std::function<void()> task) {
+    queue->Post(std::move(task));
+  };
+  return options;
 }
 
 absl::Status Runtime::StartKeeper(plan::PodDecision decision,
                                   const SandboxPtr& pod, Rollback& rollback) {
-  ASSIGN_OR_RETURN(pod::KeeperFactory::NewKeeper fresh, parts_.keepers->Fork());
-  pod->record.set_keeper_pid(fresh.pid);
+  ASSIGN_OR_RETURN(pod::KeeperFactory::NewKeeper fresh,
+                   parts_.keepers->Fork(Deadline::After(absl::Hours(1))));
+  pod->record.set_keeper_pid(fresh.identity.pid);
   const std::shared_ptr<pod::Keeper> keeper =
-      AdoptKeeper(pod, std::move(fresh.socket));
+      pod::Keeper::Adopt(std::move(fresh), KeeperOptions(pod));
   {
     const std::lock_guard<std::mutex> lock(pod->mutex);
     pod->keeper = keeper;
@@ -206,8 +213,9 @@ absl::Status Runtime::StartKeeper(plan::PodDecision decision,
                    pod::Keeper::Listen(pod->record.keeper_socket()));
   plan.message.set_listener_fd(plan.Attach(std::move(listener)));
   const bool own_network = plan.message.own_network();
-  ASSIGN_OR_RETURN(pod::Keeper::PodResult result,
-                   keeper->CreatePod(std::move(plan)));
+  ASSIGN_OR_RETURN(
+      pod::Keeper::PodResult result,
+      keeper->CreatePod(std::move(plan), Deadline::After(absl::Hours(1))));
   pod->steps = result.created.steps();
   if (!decision.slice.empty()) {
     RETURN_IF_ERROR(

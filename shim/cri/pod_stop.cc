@@ -56,7 +56,8 @@ absl::Status Runtime::EndKeeper(Sandbox& pod) {
     keeper.swap(pod.keeper);
   }
   if (keeper != nullptr) {
-    const absl::Status ended = keeper->Shutdown();
+    const absl::Status ended =
+        keeper->Shutdown(Deadline::After(absl::Hours(1)));
     // Unavailable: it was gone already.
     if (!ended.ok() && !absl::IsUnavailable(ended)) {
       return ended;

@@ -8,6 +8,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/process_stat.h"
 #include "shim/cri/runtime.h"
 
 namespace caisson::cri {
@@ -35,15 +36,19 @@ std::vector<std::string> IdsIn(const std::string& directory) {
 }  // namespace
 
 absl::Status Runtime::Reconnect(const SandboxPtr& pod) {
-  ASSIGN_OR_RETURN(UniqueFd socket,
-                   pod::Keeper::Connect(pod->record.keeper_socket()));
-  const std::shared_ptr<pod::Keeper> keeper =
-      AdoptKeeper(pod, std::move(socket));
+  pod::KeeperIdentity identity;
+  identity.pid = pod->record.keeper_pid();
+  ASSIGN_OR_RETURN(
+      identity.start_ticks,
+      kernel::ReadProcessStat(identity.pid, kernel::kStatStartTime));
+  ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper,
+                   pod::Keeper::Resume(identity, KeeperOptions(pod)));
   {
     const std::lock_guard<std::mutex> lock(pod->mutex);
     pod->keeper = keeper;
   }
-  ASSIGN_OR_RETURN(const pod::Keeper::Description now, keeper->Describe());
+  ASSIGN_OR_RETURN(const pod::Keeper::Description now,
+                   keeper->Describe(Deadline::After(absl::Hours(1))));
   std::set<std::string> known;
   for (const keeper::v1::ContainerDescription& each : now.pod.containers()) {
     known.insert(each.container_id());
@@ -51,7 +56,8 @@ absl::Status Runtime::Reconnect(const SandboxPtr& pod) {
         FindContainer(each.container_id());
     if (!container.ok()) {
       // Its creation was in flight: nobody heard of it.
-      RETURN_IF_ERROR(keeper->RemoveContainer(each.container_id()));
+      RETURN_IF_ERROR(keeper->RemoveContainer(each.container_id(),
+                                              Deadline::After(absl::Hours(1))));
       continue;
     }
     {

@@ -139,8 +139,7 @@ class Runtime {
   absl::Status AttachNetwork(const plan::PodDecision& decision,
                              const SandboxPtr& pod, UniqueFd network,
                              Rollback& rollback);
-  std::shared_ptr<pod::Keeper> AdoptKeeper(const SandboxPtr& pod,
-                                           UniqueFd socket);
+  pod::Keeper::Options KeeperOptions(const SandboxPtr& pod);
 
   // pod_stop.cc
   absl::Status DetachNetwork(Sandbox& pod);
