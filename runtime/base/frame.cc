@@ -1,5 +1,6 @@
 #include "runtime/base/frame.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -36,28 +37,36 @@ absl::Status Gone(absl::string_view verb) {
              : ErrnoError(verb, "frame");
 }
 
-absl::Status SendAll(int socket, absl::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) {
-      continue;
-    }
-    if (sent < 0) {
-      return Gone("send");
-    }
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-  return absl::OkStatus();
-}
+// A frame on its way: its length and its bytes, and how many of both together
+// were sent.
+struct Outgoing {
+  char header[kHeaderBytes];
+  absl::string_view bytes;
+  size_t done = 0;
 
-// The length and the fds in one message; returns how much of it was sent.
-absl::StatusOr<size_t> SendHeader(int socket, iovec* parts, size_t count,
-                                  absl::Span<const int> fds) {
+  size_t size() const { return kHeaderBytes + bytes.size(); }
+};
+
+// Sends more of it in one message, with the fds beside its first byte.  False
+// when that would block.
+absl::StatusOr<bool> SendSome(int socket, Outgoing& frame,
+                              absl::Span<const int> fds, int flags) {
+  iovec parts[2] = {
+      {frame.header, kHeaderBytes},
+      {const_cast<char*>(frame.bytes.data()), frame.bytes.size()}};
+  iovec* first = parts;
+  size_t skipped = frame.done;
+  if (skipped >= kHeaderBytes) {
+    ++first;
+    skipped -= kHeaderBytes;
+  }
+  first->iov_base = static_cast<char*>(first->iov_base) + skipped;
+  first->iov_len -= skipped;
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxFrameFds * sizeof(int))] = {};
   msghdr message = {};
-  message.msg_iov = parts;
-  message.msg_iovlen = count;
-  if (!fds.empty()) {
+  message.msg_iov = first;
+  message.msg_iovlen = static_cast<size_t>(parts + 2 - first);
+  if (!fds.empty() && frame.done == 0) {
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
@@ -68,12 +77,51 @@ absl::StatusOr<size_t> SendHeader(int socket, iovec* parts, size_t count,
   }
   ssize_t sent = 0;
   do {
-    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL | flags);
   } while (sent < 0 && errno == EINTR);
+  if (sent < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) != 0) {
+    return false;
+  }
   if (sent < 0) {
     return Gone("send");
   }
-  return static_cast<size_t>(sent);
+  frame.done += static_cast<size_t>(sent);
+  return true;
+}
+
+absl::Status CheckFrame(absl::string_view bytes, size_t fds) {
+  return bytes.size() <= kMaxFrameBytes && fds <= kMaxFrameFds
+             ? absl::OkStatus()
+             : absl::InvalidArgumentError(
+                   absl::StrCat("send frame: ", bytes.size(), " bytes and ",
+                                fds, " fds are too many"));
+}
+
+absl::StatusOr<Outgoing> MakeOutgoing(absl::string_view bytes, size_t fds) {
+  RETURN_IF_ERROR(CheckFrame(bytes, fds));
+  Outgoing frame;
+  frame.bytes = bytes;
+  EncodeLength(bytes.size(), frame.header);
+  return frame;
+}
+
+// Waits for `events` of poll(2).
+absl::Status AwaitSocket(int socket, short events, Deadline deadline,
+                         absl::string_view verb) {
+  for (;;) {
+    pollfd wait = {socket, events, 0};
+    const int count = poll(&wait, 1, deadline.poll_timeout());
+    if (count > 0) {
+      return absl::OkStatus();
+    }
+    if (count < 0 && errno != EINTR) {
+      return ErrnoError(verb, "frame");
+    }
+    if (deadline.passed()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(verb, " frame: the other side takes too long"));
+    }
+  }
 }
 
 void TakeFds(msghdr& message, std::vector<UniqueFd>& fds) {
@@ -150,23 +198,66 @@ absl::Status CheckLength(size_t length) {
 
 absl::Status SendFrame(int socket, absl::string_view bytes,
                        absl::Span<const int> fds) {
-  if (bytes.size() > kMaxFrameBytes || fds.size() > kMaxFrameFds) {
-    return absl::InvalidArgumentError(absl::StrCat("send frame: ", bytes.size(),
-                                                   " bytes and ", fds.size(),
-                                                   " fds are too many"));
+  ASSIGN_OR_RETURN(Outgoing frame, MakeOutgoing(bytes, fds.size()));
+  while (frame.done < frame.size()) {
+    RETURN_IF_ERROR(SendSome(socket, frame, fds, 0).status());
   }
-  char header[kHeaderBytes];
-  EncodeLength(bytes.size(), header);
-  iovec parts[2] = {{header, sizeof(header)},
-                    {const_cast<char*>(bytes.data()), bytes.size()}};
-  ASSIGN_OR_RETURN(const size_t sent,
-                   SendHeader(socket, parts, bytes.empty() ? 1 : 2, fds));
-  if (sent < kHeaderBytes) {
-    RETURN_IF_ERROR(
-        SendAll(socket, absl::string_view(header + sent, kHeaderBytes - sent)));
-    return SendAll(socket, bytes);
+  return absl::OkStatus();
+}
+
+absl::Status SendFrame(int socket, absl::string_view bytes,
+                       absl::Span<const int> fds, Deadline deadline) {
+  ASSIGN_OR_RETURN(Outgoing frame, MakeOutgoing(bytes, fds.size()));
+  while (frame.done < frame.size()) {
+    ASSIGN_OR_RETURN(const bool sent,
+                     SendSome(socket, frame, fds, MSG_DONTWAIT));
+    if (!sent) {
+      RETURN_IF_ERROR(AwaitSocket(socket, POLLOUT, deadline, "send"));
+    }
   }
-  return SendAll(socket, bytes.substr(sent - kHeaderBytes));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> FrameWriter::Add(std::string bytes,
+                                          std::vector<UniqueFd> fds) {
+  RETURN_IF_ERROR(CheckFrame(bytes, fds.size()));
+  bytes_ += bytes.size();
+  queue_.push_back({++last_, std::move(bytes), std::move(fds), 0});
+  return last_;
+}
+
+bool FrameWriter::Withdraw(uint64_t number) {
+  for (auto it = queue_.begin(); it != queue_.end(); ++it) {
+    if (it->number == number && it->done == 0) {
+      bytes_ -= it->bytes.size();
+      queue_.erase(it);
+      return true;
+    }
+  }
+  return false;
+}
+
+absl::StatusOr<bool> FrameWriter::Write(int socket) {
+  while (!queue_.empty()) {
+    Queued& next = queue_.front();
+    ASSIGN_OR_RETURN(Outgoing frame, MakeOutgoing(next.bytes, next.fds.size()));
+    frame.done = next.done;
+    std::vector<int> fds;
+    for (const UniqueFd& fd : next.fds) {
+      fds.push_back(fd.get());
+    }
+    while (frame.done < frame.size()) {
+      ASSIGN_OR_RETURN(const bool sent,
+                       SendSome(socket, frame, fds, MSG_DONTWAIT));
+      next.done = frame.done;
+      if (!sent) {
+        return false;
+      }
+    }
+    bytes_ -= next.bytes.size();
+    queue_.pop_front();
+  }
+  return true;
 }
 
 absl::StatusOr<Frame> ReceiveFrame(int socket) {
@@ -183,6 +274,17 @@ absl::StatusOr<Frame> ReceiveFrame(int socket) {
   }
   RETURN_IF_ERROR(status);
   return frame;
+}
+
+absl::StatusOr<Frame> ReceiveFrame(int socket, Deadline deadline) {
+  FrameReader reader;
+  for (;;) {
+    ASSIGN_OR_RETURN(std::optional<Frame> frame, reader.Read(socket));
+    if (frame.has_value()) {
+      return std::move(frame).value();
+    }
+    RETURN_IF_ERROR(AwaitSocket(socket, POLLIN, deadline, "receive"));
+  }
 }
 
 absl::StatusOr<std::optional<Frame>> FrameReader::Read(int socket) {

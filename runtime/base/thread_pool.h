@@ -17,7 +17,8 @@ class ThreadPool {
   using Task = std::function<void()>;
 
   // `name`: of the threads, at most 15 bytes (pthread_setname_np(3)).
-  ThreadPool(std::string name, int most) : name_(std::move(name)), most_(most) {}
+  ThreadPool(std::string name, int most)
+      : name_(std::move(name)), most_(most) {}
 
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

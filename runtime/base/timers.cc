@@ -53,8 +53,8 @@ std::function<void()> Timers::AwaitNext() {
     if (stopped_) {
       return nullptr;
     }
-    const Deadline next = pending_.empty() ? Deadline::Never()
-                                           : pending_.begin()->first.first;
+    const Deadline next =
+        pending_.empty() ? Deadline::Never() : pending_.begin()->first.first;
     if (!next.passed()) {
       changed_.WaitUntil(mutex_, next);
       continue;

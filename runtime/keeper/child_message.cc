@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "runtime/base/frame.h"
 #include "runtime/base/status.h"
 
 namespace caisson::keeper {
@@ -21,6 +20,24 @@ absl::StatusOr<ReceivedMessage> ReceiveMessage(int channel) {
   }
   received.fds = std::move(frame.fds);
   return received;
+}
+
+absl::StatusOr<std::optional<ReceivedMessage>> ChildChannel::Receive() {
+  ASSIGN_OR_RETURN(std::optional<Frame> frame, reader.Read(fd.get()));
+  if (!frame.has_value()) {
+    return std::optional<ReceivedMessage>();
+  }
+  ReceivedMessage received;
+  if (!received.message.ParseFromString(frame->bytes)) {
+    return absl::InternalError("read message of child: malformed");
+  }
+  received.fds = std::move(frame->fds);
+  return std::optional<ReceivedMessage>(std::move(received));
+}
+
+absl::Status ChildChannel::Add(const v1::ChildMessage& message,
+                               std::vector<UniqueFd> fds) {
+  return writer.Add(message.SerializeAsString(), std::move(fds)).status();
 }
 
 v1::Error ToError(const absl::Status& status, const std::string& step) {

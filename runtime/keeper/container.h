@@ -1,8 +1,8 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +11,11 @@
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/child.h"
-#include "runtime/keeper/event_loop.h"
+#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/child_report.h"
 #include "runtime/keeper/log_writer.h"
+#include "runtime/keeper/reaper.h"
+#include "runtime/keeper/work.h"
 
 namespace caisson::keeper {
 
@@ -25,7 +28,9 @@ struct Container {
   pid_t pid = 0;
   UniqueFd pidfd;
   // To the init until it has become the program.
-  UniqueFd channel;
+  ChildChannel channel;
+  // A start is on its way.
+  bool starting = false;
   ContainerNamespaces namespaces;
   // What its program was given; an exec inherits it.
   v1::Process process;
@@ -56,6 +61,9 @@ class RequestFds {
                                                    : fds_[position - 1].get();
   }
 
+  // Those that were not taken.
+  void Close() { fds_.clear(); }
+
   UniqueFd Take(uint32_t position) {
     return position == 0 || position > fds_.size()
                ? UniqueFd()
@@ -66,83 +74,66 @@ class RequestFds {
   std::vector<UniqueFd> fds_;
 };
 
+struct HookRun;
+
+// Finds the pid namespace that a plan wants to share; -1: an own or the host's.
+// It may have to be made first, and so to be waited for.
+using FindPidNamespace =
+    std::function<StepResult(const v1::ContainerPlan& plan, int& fd)>;
+
 // What the container table works with.
 struct CreateContext {
   const v1::ContainerPlan& plan;
   RequestFds& fds;
   const Pod& pod;
-  EventLoop& loop;
-  // The pid namespace to share; -1: an own or the host's.
-  int pid_namespace = -1;
+  Reaper& reaper;
+  FindPidNamespace find_pid_namespace;
 
   // Filled by the steps.
-  std::unique_ptr<Container> container;
+  std::shared_ptr<Container> container;
   v1::ReadBack read_back;
   StepTimes times;
   std::string failed;
 
   // Between the steps.
+  int pid_namespace = -1;  // borrowed, for the fork that comes next
   UniqueFd child_channel;
   UniqueFd child_stdin;
   UniqueFd child_stdout;
   UniqueFd child_stderr;
   UniqueFd stage;
+  ChildReport report;
+  std::shared_ptr<HookRun> hooks;
+  TableProgress progress;
 };
 
-// Runs the container table.  On failure nothing of the container is left:
-// its processes are killed and reaped.
-absl::Status CreateContainer(CreateContext& context);
+// Runs the container table.  On failure nothing of the container is left: its
+// processes are killed and reaped.
+class CreateWork : public Work {
+ public:
+  // Takes over what the table has filled; its error fails the creation.
+  using Finish = std::function<absl::Status(CreateContext& context)>;
+
+  // What `context` refers to outlives this, or is kept alive by `finish`.
+  CreateWork(CreateContext context, Finish finish)
+      : context_(std::move(context)), finish_(std::move(finish)) {}
+
+  StepResult Resume() override;
+  void Cancel(const absl::Status& why) override;
+
+  // Where the name of the step that failed goes.
+  void set_failed(std::string* failed) { failed_ = failed; }
+
+ private:
+  void BeginEnd(const absl::Status& status);
+
+  CreateContext context_;
+  const Finish finish_;
+  std::string* failed_ = nullptr;
+  absl::Status status_;
+  std::optional<EndOfChildren> end_;
+};
 
 StepNames CreateStepNames();
-StepNames ExecStepNames();
-
-// An exec'd process.
-struct Exec {
-  std::string id;
-  std::string container_id;
-  pid_t pid = 0;
-  UniqueFd pidfd;
-};
-
-// Runs `plan` in `container`; returns when the program runs, or failed to.
-absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
-                                              RequestFds& fds, const Pod& pod,
-                                              const Container& container,
-                                              EventLoop& loop, StepTimes& times,
-                                              std::string& failed);
-
-// What a child reports until it is ready or fails.
-struct ChildReport {
-  pid_t init_pid = 0;
-  UniqueFd init;
-  v1::ChildMessage message;
-  UniqueFd terminal;
-  // Lent to its create_hooks.
-  UniqueFd root;
-};
-
-// The child's channel was closed before the child was ready.
-absl::Status ChildEnded();
-
-// Waits for the first message with `ready` or a root, or the end of the
-// channel, doing
-// the loop's background work meanwhile.  An error of the child is returned as
-// its status, `failed` the step; report.init is set when it was reported,
-// also on failure.  At the end of the channel `ended` is returned.
-absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
-                         std::string& failed, const absl::Status& ended);
-
-// For a report that is ready and has no init: an init may be quicker than the
-// `stage` that made it is to report it.
-absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
-                       ChildReport& report);
-
-// What a failed table leaves: waits for the end of `stage`, then kills and
-// reaps the init that it made, also one that nobody has heard of yet
-// (`channel`: where it is reported, or -1).
-void EndChildren(UniqueFd& stage, int channel, UniqueFd& init);
-
-// Kills and reaps; nothing for a pidfd not ok().
-void KillAndReap(UniqueFd& pidfd);
 
 }  // namespace caisson::keeper

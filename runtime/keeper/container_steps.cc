@@ -1,10 +1,8 @@
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,14 +21,14 @@ namespace {
 // The kernel's default pipe of 64 KiB makes a noisy program wait for us.
 constexpr int kPipeBytes = 256 * 1024;
 
-absl::Status CheckPlan(CreateContext& context) {
+StepResult CheckPlan(CreateContext& context) {
   if (context.plan.process().argv_size() == 0) {
     return absl::InvalidArgumentError("check plan: no program");
   }
   if (context.fds.Borrow(context.plan.cgroup().unified_fd()) < 0) {
     return absl::InvalidArgumentError("check plan: no cgroup");
   }
-  context.container = std::make_unique<Container>();
+  context.container = std::make_shared<Container>();
   Container& container = *context.container;
   container.id = context.plan.container_id();
   container.process = context.plan.process();
@@ -40,6 +38,10 @@ absl::Status CheckPlan(CreateContext& context) {
   container.log =
       std::make_unique<LogWriter>(context.fds.Take(context.plan.log_fd()));
   return absl::OkStatus();
+}
+
+StepResult FindNamespace(CreateContext& context) {
+  return context.find_pid_namespace(context.plan, context.pid_namespace);
 }
 
 // A pipe whose inode is the container user's, so that it may reopen
@@ -69,13 +71,13 @@ absl::Status OpenOutput(const Container& container, UniqueFd& mine,
   return absl::OkStatus();
 }
 
-absl::Status OpenStdio(CreateContext& context) {
+StepResult OpenStdio(CreateContext& context) {
   Container& container = *context.container;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
   }
-  container.channel.reset(ends[0]);
+  container.channel.fd.reset(ends[0]);
   context.child_channel.reset(ends[1]);
   if (context.plan.process().tty()) {
     return absl::OkStatus();
@@ -91,7 +93,7 @@ absl::Status OpenStdio(CreateContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status ForkChild(CreateContext& context) {
+StepResult ForkChild(CreateContext& context) {
   kernel::ForkOptions options;
   options.cgroup = context.fds.Borrow(context.plan.cgroup().unified_fd());
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(options));
@@ -107,7 +109,7 @@ absl::Status ForkChild(CreateContext& context) {
     child.plan = &context.plan;
     child.pid_namespace = context.pid_namespace;
     // Its end tells the child that the keeper is gone: no copy may stay.
-    context.container->channel.reset();
+    context.container->channel.fd.reset();
     RunInit(child);
   }
   context.stage = std::move(forked.pidfd);
@@ -115,28 +117,36 @@ absl::Status ForkChild(CreateContext& context) {
   context.child_stdin.reset();
   context.child_stdout.reset();
   context.child_stderr.reset();
+  context.fds.Close();
   return absl::OkStatus();
 }
 
-absl::Status AwaitReady(CreateContext& context) {
+StepResult AwaitReady(CreateContext& context) {
   Container& container = *context.container;
-  ChildReport report;
-  absl::Status status = AwaitReport(container.channel.get(), context.loop,
-                                    report, context.failed, ChildEnded());
-  if (status.ok() && !report.init.ok()) {
-    status = AwaitInit(container.channel.get(), context.stage.get(),
-                       context.loop, report);
+  ChildReport& report = context.report;
+  if (!report.complete) {
+    StepResult result =
+        AwaitReport(container.channel, report, context.failed, ChildEnded());
+    if (!result.ok()) {
+      return result;
+    }
+  }
+  if (!report.init.ok()) {
+    StepResult result =
+        AwaitInit(container.channel, context.stage.get(), report);
+    if (!result.ok()) {
+      return result;
+    }
   }
   container.pid = report.init_pid;
   container.pidfd = std::move(report.init);
   container.terminal = std::move(report.terminal);
-  RETURN_IF_ERROR(status);
   context.read_back = std::move(*report.message.mutable_read_back());
   context.times.MergeFrom(report.message.steps());
   return absl::OkStatus();
 }
 
-absl::Status HoldContainerNamespaces(CreateContext& context) {
+StepResult HoldContainerNamespaces(CreateContext& context) {
   Container& container = *context.container;
   using kernel::Namespace;
   const int pidfd = container.pidfd.get();
@@ -151,15 +161,14 @@ absl::Status HoldContainerNamespaces(CreateContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status ReapStage(CreateContext& context) {
-  const absl::StatusOr<int> code = kernel::Reap(context.stage.get(), true);
-  RETURN_IF_ERROR(code.status());
-  context.stage.reset();
-  return absl::OkStatus();
+StepResult ReapStage(CreateContext& context) {
+  return AwaitEnd(context.stage, context.reaper);
 }
 
-constexpr Step<CreateContext> kCreateSteps[] = {
+constexpr Step<CreateContext, StepResult> kCreateSteps[] = {
     {"check-plan", CheckPlan},
+    // It may have to be made, which takes its time: nothing waits for it yet.
+    {"find-pid-namespace", FindNamespace},
     {"open-stdio", OpenStdio},
     // Born in its cgroup: there is no moment outside of it.
     {"fork-child", ForkChild},
@@ -174,110 +183,55 @@ constexpr Step<CreateContext> kCreateSteps[] = {
 
 }  // namespace
 
-void KillAndReap(UniqueFd& pidfd) {
-  if (!pidfd.ok()) {
-    return;
-  }
-  [[maybe_unused]] absl::Status ended =
-      kernel::SignalProcess(pidfd.get(), SIGKILL);
-  ended = kernel::Reap(pidfd.get(), true).status();
-  pidfd.reset();
-}
-
-void EndChildren(UniqueFd& stage, int channel, UniqueFd& init) {
-  if (stage.ok()) {
-    // Not killed: it may have made the init and not said so yet.
-    [[maybe_unused]] const absl::Status ended =
-        kernel::Reap(stage.get(), true).status();
-    stage.reset();
-  }
-  pollfd readable = {channel, POLLIN, 0};
-  while (!init.ok() && channel >= 0 && poll(&readable, 1, 0) > 0) {
-    absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
-    if (!received.ok()) {
-      break;
-    }
-    if (received->message.init_pid() != 0 && received->fds.size() == 1) {
-      init = std::move(received->fds[0]);
-    }
-  }
-  KillAndReap(init);
-}
-
-absl::Status AwaitReport(int channel, EventLoop& loop, ChildReport& report,
-                         std::string& failed, const absl::Status& ended) {
-  for (;;) {
-    RETURN_IF_ERROR(loop.RunUntilReadable(channel));
-    absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
-    if (absl::IsOutOfRange(received.status())) {
-      return ended;
-    }
-    RETURN_IF_ERROR(received.status());
-    v1::ChildMessage& message = received->message;
-    if (message.init_pid() != 0 && received->fds.size() == 1) {
-      report.init_pid = message.init_pid();
-      report.init = std::move(received->fds[0]);
-      continue;
-    }
-    if (message.has_error()) {
-      failed = message.error().step();
-      return ToStatus(message.error());
-    }
-    if (message.terminal_fd() == 1 && received->fds.size() == 1) {
-      report.terminal = std::move(received->fds[0]);
-      continue;
-    }
-    if (message.root_fd() == 1 && received->fds.size() == 1) {
-      report.root = std::move(received->fds[0]);
-      return absl::OkStatus();
-    }
-    report.message = std::move(message);
-    return absl::OkStatus();
-  }
-}
-
-absl::Status ChildEnded() {
-  return absl::AbortedError(
-      "the child ended without a word (killed, or out of memory)");
-}
-
-absl::Status AwaitInit(int channel, int stage, EventLoop& loop,
-                       ChildReport& report) {
-  // It reports before it ends, whatever ends it.
-  RETURN_IF_ERROR(loop.RunUntilReadable(stage));
-  pollfd readable = {channel, POLLIN, 0};
-  if (poll(&readable, 1, 0) > 0) {
-    ASSIGN_OR_RETURN(ReceivedMessage received, ReceiveMessage(channel));
-    if (received.message.init_pid() != 0 && received.fds.size() == 1) {
-      report.init_pid = received.message.init_pid();
-      report.init = std::move(received.fds[0]);
-      return absl::OkStatus();
-    }
-  }
-  return absl::AbortedError("the child ended without a word of its init");
-}
-
 StepNames CreateStepNames() {
   StepNames names;
-  AppendNames<CreateContext>(kCreateSteps, names);
+  AppendNames<CreateContext, StepResult>(kCreateSteps, names);
   return names;
 }
 
-absl::Status CreateContainer(CreateContext& context) {
-  absl::Status status = RunSteps<CreateContext>(kCreateSteps, context);
-  if (status.ok()) {
-    return status;
+StepResult CreateWork::Resume() {
+  if (status_.ok()) {
+    StepResult result = ResumeSteps<CreateContext>(kCreateSteps, context_);
+    if (result.waits()) {
+      return result;
+    }
+    absl::Status status = result.status();
+    if (status.ok()) {
+      status = finish_(context_);
+    }
+    if (status.ok()) {
+      return status;
+    }
+    BeginEnd(status);
   }
-  UniqueFd none;
-  Container* const container = context.container.get();
-  if (container != nullptr && container->channel.ok()) {
-    // A child that awaits its root or its start must hear that none comes.
-    shutdown(container->channel.get(), SHUT_WR);
+  if (StepResult result = end_->Resume(); result.waits()) {
+    return result;
   }
-  EndChildren(context.stage,
-              container == nullptr ? -1 : container->channel.get(),
-              container == nullptr ? none : container->pidfd);
-  return status;
+  return status_;
+}
+
+void CreateWork::Cancel(const absl::Status& why) {
+  if (status_.ok()) {
+    BeginEnd(why);
+  }
+}
+
+void CreateWork::BeginEnd(const absl::Status& status) {
+  status_ = status;
+  if (failed_ != nullptr) {
+    *failed_ = context_.failed;
+  }
+  context_.hooks.reset();
+  ChildChannel channel;
+  UniqueFd init = std::move(context_.report.init);
+  if (context_.container != nullptr) {
+    channel = std::move(context_.container->channel);
+    if (!init.ok()) {
+      init = std::move(context_.container->pidfd);
+    }
+  }
+  end_.emplace(context_.reaper, std::move(context_.stage), std::move(channel),
+               std::move(init));
 }
 
 }  // namespace caisson::keeper

@@ -7,6 +7,8 @@
 
 #include <climits>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -192,27 +194,35 @@ absl::Status RunHooks(Lent& lent) {
   _exit(1);
 }
 
-// The answer of the process of the hooks; other work goes on meanwhile.
-absl::StatusOr<ReceivedMessage> AwaitRunner(int channel, EventLoop& loop) {
-  RETURN_IF_ERROR(loop.RunUntilReadable(channel));
-  absl::StatusOr<ReceivedMessage> received = ReceiveMessage(channel);
-  if (absl::IsOutOfRange(received.status())) {
-    return absl::AbortedError("the process that runs hooks was killed");
-  }
-  RETURN_IF_ERROR(received.status());
-  if (received->message.has_error()) {
-    return ToStatus(received->message.error());
-  }
-  return received;
-}
+}  // namespace
 
-absl::StatusOr<ReceivedMessage> ForkRunner(CreateContext& context,
-                                           UniqueFd root) {
+// The process of the hooks as the keeper sees it.
+struct HookRun {
+  explicit HookRun(Reaper& owner) : reaper(owner) {}
+
+  // Whatever is not waited for is ended.
+  ~HookRun() { reaper.Kill(std::move(pidfd)); }
+
+  Reaper& reaper;
+  UniqueFd pidfd;
+  ChildChannel channel;
+  bool answered = false;
+};
+
+namespace {
+
+absl::Status ForkRunner(CreateContext& context) {
+  UniqueFd root = std::move(context.report.root);
+  context.report = ChildReport();
+  if (!root.ok()) {
+    return absl::InternalError("the child has lent no root");
+  }
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
   }
-  const UniqueFd mine(ends[0]);
+  auto run = std::make_shared<HookRun>(context.reaper);
+  run->channel.fd.reset(ends[0]);
   UniqueFd theirs(ends[1]);
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork({}));
   if (forked.pid == 0) {
@@ -220,33 +230,62 @@ absl::StatusOr<ReceivedMessage> ForkRunner(CreateContext& context,
               ""};
     BecomeRunner(lent);
   }
-  theirs.reset();
-  absl::StatusOr<ReceivedMessage> received =
-      AwaitRunner(mine.get(), context.loop);
-  RETURN_IF_ERROR(kernel::Reap(forked.pidfd.get(), true).status());
-  return received;
+  run->pidfd = std::move(forked.pidfd);
+  context.hooks = std::move(run);
+  return absl::OkStatus();
+}
+
+// The answer of the process of the hooks, for the child.
+StepResult AwaitRunner(CreateContext& context) {
+  HookRun& run = *context.hooks;
+  absl::StatusOr<std::optional<ReceivedMessage>> received =
+      run.channel.Receive();
+  if (absl::IsOutOfRange(received.status())) {
+    return absl::AbortedError("the process that runs hooks was killed");
+  }
+  RETURN_IF_ERROR(received.status());
+  if (!received->has_value()) {
+    return StepResult::WhenReadable(run.channel.fd.get());
+  }
+  if ((*received)->message.has_error()) {
+    return ToStatus((*received)->message.error());
+  }
+  run.answered = true;
+  return context.container->channel.Add((*received)->message,
+                                        std::move((*received)->fds));
 }
 
 }  // namespace
 
-absl::Status RunCreateHooks(CreateContext& context) {
+StepResult RunCreateHooks(CreateContext& context) {
   if (context.plan.create_hooks().empty()) {
     return absl::OkStatus();
   }
-  const int channel = context.container->channel.get();
-  ChildReport report;
-  RETURN_IF_ERROR(
-      AwaitReport(channel, context.loop, report, context.failed, ChildEnded()));
-  if (!report.root.ok()) {
-    return absl::InternalError("the child has lent no root");
+  ChildChannel& channel = context.container->channel;
+  if (context.hooks == nullptr) {
+    StepResult result =
+        AwaitReport(channel, context.report, context.failed, ChildEnded());
+    if (!result.ok()) {
+      return result;
+    }
+    RETURN_IF_ERROR(ForkRunner(context));
   }
-  ASSIGN_OR_RETURN(const ReceivedMessage received,
-                   ForkRunner(context, std::move(report.root)));
-  std::vector<int> fds;
-  for (const UniqueFd& fd : received.fds) {
-    fds.push_back(fd.get());
+  if (!context.hooks->answered) {
+    StepResult result = AwaitRunner(context);
+    if (!result.ok()) {
+      return result;
+    }
   }
-  return SendMessage(channel, received.message, fds);
+  StepResult reaped = AwaitEnd(context.hooks->pidfd, context.reaper);
+  if (!reaped.ok()) {
+    return reaped;
+  }
+  ASSIGN_OR_RETURN(const bool sent, channel.writer.Write(channel.fd.get()));
+  if (!sent) {
+    return StepResult::WhenWritable(channel.fd.get());
+  }
+  context.hooks.reset();
+  return absl::OkStatus();
 }
 
 }  // namespace caisson::keeper

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "absl/status/status.h"
 #include "runtime/keeper/container.h"
 
 // Hooks of a container's creation: programs of the host that change its root
@@ -20,6 +19,6 @@ namespace caisson::keeper {
 // The step of the container table: lends the root of the child, which awaits
 // it, to the hooks of the plan, one after the other, and hands it back.  What
 // they leave belongs to the pod's ids.  Nothing for a plan without hooks.
-absl::Status RunCreateHooks(CreateContext& context);
+StepResult RunCreateHooks(CreateContext& context);
 
 }  // namespace caisson::keeper

@@ -1,6 +1,5 @@
 #include "runtime/keeper/event_loop.h"
 
-#include <poll.h>
 #include <sys/epoll.h>
 
 #include <cerrno>
@@ -13,90 +12,110 @@ namespace {
 
 constexpr int kMaxEvents = 32;
 
-absl::Status AddTo(int epoll, int fd) {
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.fd = fd;
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
-    return ErrnoError("watch", "file descriptor");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
   std::unique_ptr<EventLoop> loop(new EventLoop);
-  loop->requests_.reset(epoll_create1(EPOLL_CLOEXEC));
-  loop->background_.reset(epoll_create1(EPOLL_CLOEXEC));
-  if (!loop->requests_.ok() || !loop->background_.ok()) {
+  loop->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!loop->epoll_.ok()) {
     return ErrnoError("create", "epoll");
   }
-  RETURN_IF_ERROR(AddTo(loop->requests_.get(), loop->background_.get()));
   return loop;
 }
 
-absl::Status EventLoop::Add(int fd, Class event_class, Callback callback) {
-  RETURN_IF_ERROR(AddTo(
-      event_class == Class::kBackground ? background_.get() : requests_.get(),
-      fd));
-  callbacks_[fd] = std::move(callback);
+absl::Status EventLoop::Add(int fd, uint32_t events, Callback callback) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = ++last_;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return ErrnoError("watch", "file descriptor");
+  }
+  watches_[last_] =
+      std::make_shared<const Watch>(Watch{fd, std::move(callback)});
+  numbers_[fd] = last_;
   return absl::OkStatus();
+}
+
+void EventLoop::Change(int fd, uint32_t events) {
+  const auto found = numbers_.find(fd);
+  if (found == numbers_.end()) {
+    return;
+  }
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = found->second;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
 void EventLoop::Remove(int fd) {
-  if (callbacks_.erase(fd) == 0) {
+  const auto found = numbers_.find(fd);
+  if (found == numbers_.end()) {
     return;
   }
-  // It is in one of the two; the other answers ENOENT.
-  epoll_ctl(background_.get(), EPOLL_CTL_DEL, fd, nullptr);
-  epoll_ctl(requests_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  watches_.erase(found->second);
+  numbers_.erase(found);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
-absl::Status EventLoop::Dispatch(int epoll) {
-  epoll_event events[kMaxEvents];
-  const int count = epoll_wait(epoll, events, kMaxEvents, 0);
-  if (count < 0 && errno != EINTR) {
-    return ErrnoError("wait for", "events");
-  }
-  for (int i = 0; i < count; ++i) {
-    const int fd = events[i].data.fd;
-    if (fd == background_.get()) {
-      RETURN_IF_ERROR(Dispatch(fd));
-      continue;
-    }
-    // A callback before this one may have removed it.
-    const auto found = callbacks_.find(fd);
-    if (found != callbacks_.end()) {
-      const Callback callback = found->second;
-      callback();
+EventLoop::Timer EventLoop::RunAt(Deadline at, Callback callback) {
+  timers_[++last_] = {at, std::move(callback)};
+  return last_;
+}
+
+void EventLoop::Cancel(Timer timer) {
+  timers_.erase(timer);
+}
+
+// There are few.
+EventLoop::Timers::iterator EventLoop::NextTimer() {
+  auto next = timers_.begin();
+  for (auto it = timers_.begin(); it != timers_.end(); ++it) {
+    if (it->second.first < next->second.first) {
+      next = it;
     }
   }
-  return absl::OkStatus();
+  return next;
+}
+
+void EventLoop::RunTimers() {
+  for (auto next = NextTimer();
+       next != timers_.end() && next->second.first.passed();
+       next = NextTimer()) {
+    const Callback callback = std::move(next->second.second);
+    timers_.erase(next);
+    callback();
+  }
+}
+
+void EventLoop::Dispatch(Number number) {
+  // A callback before this one may have removed it.
+  const auto found = watches_.find(number);
+  if (found != watches_.end()) {
+    // It may remove itself.
+    const std::shared_ptr<const Watch> watch = found->second;
+    watch->callback();
+  }
 }
 
 absl::Status EventLoop::Run() {
-  while (!stopped_) {
-    pollfd wait = {requests_.get(), POLLIN, 0};
-    if (poll(&wait, 1, -1) < 0 && errno != EINTR) {
-      return ErrnoError("poll", "events");
-    }
-    RETURN_IF_ERROR(Dispatch(requests_.get()));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status EventLoop::RunUntilReadable(int fd) {
+  epoll_event events[kMaxEvents];
   for (;;) {
-    pollfd waits[2] = {{fd, POLLIN, 0}, {background_.get(), POLLIN, 0}};
-    if (poll(waits, 2, -1) < 0 && errno != EINTR) {
-      return ErrnoError("poll", "events");
+    RunTimers();
+    if (after_round_ != nullptr) {
+      after_round_();
     }
-    if (waits[0].revents != 0) {
+    if (stopped_) {
       return absl::OkStatus();
     }
-    if (waits[1].revents != 0) {
-      RETURN_IF_ERROR(Dispatch(background_.get()));
+    const auto next = NextTimer();
+    const int count = epoll_wait(
+        epoll_.get(), events, kMaxEvents,
+        next == timers_.end() ? -1 : next->second.first.poll_timeout());
+    if (count < 0 && errno != EINTR) {
+      return ErrnoError("wait for", "events");
+    }
+    for (int i = 0; i < count; ++i) {
+      Dispatch(events[i].data.u64);
     }
   }
 }

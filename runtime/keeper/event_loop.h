@@ -1,47 +1,70 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/base/deadline.h"
 #include "runtime/base/unique_fd.h"
 
 namespace caisson::keeper {
 
-// epoll(7) in two classes: background work (logs, exits) goes on while a
-// request waits for a child; requests themselves run one after the other.
-// Level-triggered.  Single-threaded.
+// epoll(7) and timers: the one place where the keeper waits.  What it calls
+// must not.  Level-triggered.  Single-threaded.
 class EventLoop {
  public:
   using Callback = std::function<void()>;
-
-  enum class Class { kBackground, kRequests };
+  using Timer = uint64_t;
 
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
 
-  // Calls `callback` whenever `fd` (borrowed) is readable or hung up.
-  absl::Status Add(int fd, Class event_class, Callback callback);
-  // Before the fd is closed.  OK for one never added.
+  // Calls `callback` whenever `fd` (borrowed) has one of `events` of
+  // epoll_ctl(2), or was hung up.  One callback an fd.
+  absl::Status Add(int fd, uint32_t events, Callback callback);
+  void Change(int fd, uint32_t events);
+  // Before the fd is closed.  Nothing for one never added.
   void Remove(int fd);
+
+  // Calls `callback` once, not before `at`.
+  Timer RunAt(Deadline at, Callback callback);
+  void Cancel(Timer timer);
+
+  // Calls `callback` after each round of events.
+  void SetAfterRound(Callback callback) { after_round_ = std::move(callback); }
 
   // Runs until Stop().
   absl::Status Run();
 
   void Stop() { stopped_ = true; }
 
-  // Runs background work until `fd` is readable or hung up.
-  absl::Status RunUntilReadable(int fd);
-
  private:
+  using Number = uint64_t;
+
+  struct Watch {
+    int fd;
+    Callback callback;
+  };
+
   EventLoop() = default;
 
-  absl::Status Dispatch(int epoll);
+  using Timers = std::map<Timer, std::pair<Deadline, Callback>>;
 
-  UniqueFd requests_;  // holds background_ too
-  UniqueFd background_;
-  std::map<int, Callback> callbacks_;
+  // The one that is due first; end() without any.
+  Timers::iterator NextTimer();
+  void RunTimers();
+  void Dispatch(Number number);
+
+  UniqueFd epoll_;
+  // By numbers: an fd's is taken again while events of its former owner are
+  // still in hand.
+  Number last_ = 0;
+  std::map<Number, std::shared_ptr<const Watch>> watches_;
+  std::map<int, Number> numbers_;
+  Timers timers_;
+  Callback after_round_;
   bool stopped_ = false;
 };
 

@@ -3,32 +3,17 @@
 #include <unistd.h>
 
 #include "runtime/base/status.h"
-#include "runtime/keeper/container.h"
+#include "runtime/keeper/exec.h"
 #include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {
 
-struct ExecContext {
-  const v1::ExecPlan& plan;
-  RequestFds& fds;
-  const Pod& pod;
-  const Container& container;
-  EventLoop& loop;
-  StepTimes& times;
-  std::string& failed;
-
-  UniqueFd channel;
-  UniqueFd child_channel;
-  UniqueFd stage;
-  std::unique_ptr<Exec> exec;
-};
-
-absl::Status CheckExec(ExecContext& context) {
+StepResult CheckExec(ExecContext& context) {
   if (context.plan.argv_size() == 0) {
     return absl::InvalidArgumentError("check plan: no program");
   }
-  if (context.container.state != Container::State::kRunning) {
+  if (context.container->state != Container::State::kRunning) {
     return absl::FailedPreconditionError("check container: not running");
   }
   context.exec = std::make_unique<Exec>();
@@ -37,14 +22,14 @@ absl::Status CheckExec(ExecContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status OpenExecStdio(ExecContext& context) {
+StepResult OpenExecStdio(ExecContext& context) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
   }
-  context.channel.reset(ends[0]);
+  context.channel.fd.reset(ends[0]);
   context.child_channel.reset(ends[1]);
-  const kernel::Owner owner = context.container.owner;
+  const kernel::Owner owner = context.container->owner;
   for (const uint32_t position :
        {context.plan.stdin_fd(), context.plan.stdout_fd(),
         context.plan.stderr_fd()}) {
@@ -56,12 +41,12 @@ absl::Status OpenExecStdio(ExecContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status ForkExec(ExecContext& context) {
+StepResult ForkExec(ExecContext& context) {
   kernel::ForkOptions options;
   options.cgroup = context.fds.Borrow(context.plan.cgroup().unified_fd());
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(options));
   if (forked.pid == 0) {
-    v1::Process process = context.container.process;
+    v1::Process process = context.container->process;
     *process.mutable_argv() = context.plan.argv();
     process.set_tty(context.plan.tty());
     ChildContext child{context.pod, process};
@@ -72,36 +57,38 @@ absl::Status ForkExec(ExecContext& context) {
     for (const uint32_t position : context.plan.cgroup().tasks_fds()) {
       child.tasks.push_back(context.fds.Borrow(position));
     }
-    child.join = &context.container.namespaces;
-    context.channel.reset();
+    child.join = &context.container->namespaces;
+    context.channel.fd.reset();
     RunExec(child);
   }
   context.stage = std::move(forked.pidfd);
   context.child_channel.reset();
+  context.null.reset();
+  // The other ends of its pipes belong to whoever reads them.
+  context.fds.Close();
   return absl::OkStatus();
 }
 
-absl::Status AwaitProgram(ExecContext& context) {
-  ChildReport report;
+StepResult AwaitProgram(ExecContext& context) {
   // execve closes the child's end of the channel: no news is good news.
-  absl::Status status = AwaitReport(context.channel.get(), context.loop, report,
-                                    context.failed, absl::OkStatus());
-  context.exec->pid = report.init_pid;
-  context.exec->pidfd = std::move(report.init);
-  RETURN_IF_ERROR(status);
+  StepResult result = AwaitReport(context.channel, context.report,
+                                  context.failed, absl::OkStatus());
+  if (!result.ok()) {
+    return result;
+  }
+  context.exec->pid = context.report.init_pid;
+  context.exec->pidfd = std::move(context.report.init);
   if (!context.exec->pidfd.ok()) {
     return absl::AbortedError("the child ended without a word");
   }
   return absl::OkStatus();
 }
 
-absl::Status ReapExecStage(ExecContext& context) {
-  RETURN_IF_ERROR(kernel::Reap(context.stage.get(), true).status());
-  context.stage.reset();
-  return absl::OkStatus();
+StepResult ReapExecStage(ExecContext& context) {
+  return AwaitEnd(context.stage, context.reaper);
 }
 
-constexpr Step<ExecContext> kExecTable[] = {
+constexpr Step<ExecContext, StepResult> kExecTable[] = {
     {"check-exec", CheckExec},
     {"open-exec-stdio", OpenExecStdio},
     {"fork-exec", ForkExec},
@@ -113,25 +100,48 @@ constexpr Step<ExecContext> kExecTable[] = {
 
 StepNames ExecStepNames() {
   StepNames names;
-  AppendNames<ExecContext>(kExecTable, names);
+  AppendNames<ExecContext, StepResult>(kExecTable, names);
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
-                                              RequestFds& fds, const Pod& pod,
-                                              const Container& container,
-                                              EventLoop& loop, StepTimes& times,
-                                              std::string& failed) {
-  ExecContext context{plan,   fds, pod, container, loop, times,
-                      failed, {},  {},  {},        {}};
-  absl::Status status = RunSteps<ExecContext>(kExecTable, context);
-  if (!status.ok()) {
-    UniqueFd none;
-    EndChildren(context.stage, context.channel.get(),
-                context.exec == nullptr ? none : context.exec->pidfd);
-    return status;
+StepResult ExecWork::Resume() {
+  if (status_.ok()) {
+    StepResult result = ResumeSteps<ExecContext>(kExecTable, context_);
+    if (result.waits()) {
+      return result;
+    }
+    absl::Status status = result.status();
+    if (status.ok()) {
+      status = finish_(context_);
+    }
+    if (status.ok()) {
+      return status;
+    }
+    BeginEnd(status);
   }
-  return std::move(context.exec);
+  if (StepResult result = end_->Resume(); result.waits()) {
+    return result;
+  }
+  return status_;
+}
+
+void ExecWork::Cancel(const absl::Status& why) {
+  if (status_.ok()) {
+    BeginEnd(why);
+  }
+}
+
+void ExecWork::BeginEnd(const absl::Status& status) {
+  status_ = status;
+  if (failed_ != nullptr) {
+    *failed_ = context_.failed;
+  }
+  UniqueFd init = std::move(context_.report.init);
+  if (!init.ok() && context_.exec != nullptr) {
+    init = std::move(context_.exec->pidfd);
+  }
+  end_.emplace(context_.reaper, std::move(context_.stage),
+               std::move(context_.channel), std::move(init));
 }
 
 }  // namespace caisson::keeper

@@ -18,6 +18,7 @@
 #include "runtime/keeper/stage.h"
 #include "runtime/keeper/supervisor.h"
 #include "runtime/kernel/mount_api.h"
+#include "runtime/kernel/process.h"
 
 namespace caisson::keeper {
 namespace {
@@ -52,17 +53,18 @@ std::string EncodePid(pid_t pid) {
 }
 
 absl::Status ForkKeeper(UniqueFd connection, int server, bool allow_faults) {
-  const pid_t pid = fork();
-  if (pid < 0) {
-    return ErrnoError("fork", "keeper");
-  }
-  if (pid == 0) {
+  kernel::ForkOptions options;
+  // With it the kernel reaps keepers, for that signal is ignored here.
+  options.exit_signal = SIGCHLD;
+  ASSIGN_OR_RETURN(const kernel::Forked forked, kernel::Fork(options));
+  if (forked.pid == 0) {
     close(server);
     signal(SIGCHLD, SIG_DFL);
     setsid();
     RunKeeper(std::move(connection), allow_faults);
   }
-  return SendFrame(server, EncodePid(pid), {});
+  const int fds[] = {forked.pidfd.get()};
+  return SendFrame(server, EncodePid(forked.pid), fds);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "runtime/base/log.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/container.h"
+#include "runtime/keeper/exec.h"
 #include "runtime/keeper/fork_server.h"
 #include "runtime/keeper/pod.h"
 #include "runtime/kernel/credentials.h"

@@ -2,25 +2,30 @@
 
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "runtime/base/frame.h"
 #include "runtime/base/status.h"
+#include "runtime/keeper/sysctls.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/procfs.h"
 
 namespace caisson::keeper {
 namespace {
+
+// Nothing of a pod is there yet that could stop the child; what it waits for
+// is the kernel's own work.
+constexpr absl::Duration kPatience = absl::Seconds(20);
+constexpr absl::Duration kEndTime = absl::Seconds(1);
 
 absl::Status BringLoopbackUp() {
   const UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -32,20 +37,6 @@ absl::Status BringLoopbackUp() {
   request.ifr_flags = IFF_UP | IFF_RUNNING;
   if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
     return ErrnoError("bring up", "loopback interface");
-  }
-  return absl::OkStatus();
-}
-
-// `name` has dots; the plan was checked to name namespaced ones only.
-absl::Status WriteSysctl(const std::string& name, const std::string& value) {
-  const absl::StatusOr<UniqueFd> file = kernel::OpenProcFile(
-      absl::StrCat("sys/", absl::StrReplaceAll(name, {{".", "/"}})), O_WRONLY);
-  if (!file.ok()) {
-    return Annotate(file.status(), absl::StrCat("sysctl ", name));
-  }
-  if (write(file->get(), value.data(), value.size()) !=
-      static_cast<ssize_t>(value.size())) {
-    return ErrnoError("write sysctl", absl::StrCat(name, "=", value));
   }
   return absl::OkStatus();
 }
@@ -142,9 +133,11 @@ NamespaceHolder::~NamespaceHolder() {
   }
   channel_.reset();
   // Already ended, or about to: killing spares a wait for a stuck one.
-  [[maybe_unused]] absl::Status ended =
-      kernel::SignalProcess(pidfd_.get(), SIGKILL);
-  ended = kernel::Reap(pidfd_.get(), true).status();
+  SendKill(pidfd_.get());
+  // It has no memory and no files to take down.
+  pollfd end = {pidfd_.get(), POLLIN, 0};
+  poll(&end, 1, Deadline::After(kEndTime).poll_timeout());
+  reaper_.Leave(std::move(pidfd_));
 }
 
 absl::Status NamespaceHolder::Start(const v1::PodPlan& plan,
@@ -168,7 +161,8 @@ absl::Status NamespaceHolder::Start(const v1::PodPlan& plan,
 }
 
 absl::Status NamespaceHolder::AwaitChild() {
-  ASSIGN_OR_RETURN(Frame frame, ReceiveFrame(channel_.get()));
+  ASSIGN_OR_RETURN(const Frame frame,
+                   ReceiveFrame(channel_.get(), Deadline::After(kPatience)));
   if (frame.bytes.empty()) {
     return absl::OkStatus();
   }

@@ -39,9 +39,12 @@ struct Pod {
 uint32_t HostId(const google::protobuf::RepeatedPtrField<v1::IdExtent>& map,
                 uint32_t id);
 
+class Reaper;
+class RequestFds;
+
 // Runs the pod table: fills `pod` or leaves nothing.
 absl::Status CreatePod(const v1::PodPlan& plan, Pod& pod, StepTimes& times,
-                       std::string& failed);
+                       std::string& failed, RequestFds& fds, Reaper& reaper);
 
 StepNames PodStepNames();
 

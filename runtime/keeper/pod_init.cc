@@ -17,7 +17,6 @@
 #include "runtime/base/status.h"
 #include "runtime/keeper/child.h"
 #include "runtime/keeper/child_message.h"
-#include "runtime/keeper/container.h"
 #include "runtime/keeper/stage.h"
 #include "runtime/kernel/credentials.h"
 #include "runtime/kernel/mount_api.h"
@@ -114,44 +113,78 @@ constexpr Step<ChildContext> kPodInitSteps[] = {
 
 }  // namespace
 
-absl::StatusOr<PodInit> StartPodInit(const Pod& pod, EventLoop& loop) {
+absl::Status PodInitWork::Begin() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
   }
-  UniqueFd mine(ends[0]);
-  UniqueFd theirs(ends[1]);
+  channel_.fd.reset(ends[0]);
+  const UniqueFd theirs(ends[1]);
   ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork({}));
   if (forked.pid == 0) {
-    mine.reset();
+    channel_.fd.reset();
     const v1::Process none;
-    ChildContext child{pod, none};
+    ChildContext child{pod_, none};
     child.channel = theirs.get();
     RunPodInit(child);
   }
-  theirs.reset();
-  ChildReport report;
-  std::string failed;
-  absl::Status status =
-      AwaitReport(mine.get(), loop, report, failed,
-                  absl::AbortedError("the pod's init ended without a word"));
-  if (status.ok() && !report.init.ok()) {
-    status = AwaitInit(mine.get(), forked.pidfd.get(), loop, report);
+  stage_ = std::move(forked.pidfd);
+  return absl::OkStatus();
+}
+
+StepResult PodInitWork::Await() {
+  if (!stage_.ok()) {
+    RETURN_IF_ERROR(Begin());
   }
-  KillAndReap(forked.pidfd);
-  PodInit init;
-  init.pidfd = std::move(report.init);
-  if (status.ok()) {
-    absl::StatusOr<UniqueFd> fd =
-        kernel::OpenNamespace(init.pidfd.get(), kernel::Namespace::kPid);
-    status = fd.status();
-    if (status.ok()) {
-      init.pid_namespace = std::move(fd).value();
-      return init;
+  if (!report_.complete) {
+    std::string failed;
+    StepResult result =
+        AwaitReport(channel_, report_, failed,
+                    absl::AbortedError("the pod's init ended without a word"));
+    if (!result.ok()) {
+      return result;
     }
   }
-  KillAndReap(init.pidfd);
-  return Annotate(status, "start pod init");
+  if (!report_.init.ok()) {
+    return AwaitInit(channel_, stage_.get(), report_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PodInitWork::Finish() {
+  reaper_.Leave(std::move(stage_));
+  init_.pid = report_.init_pid;
+  ASSIGN_OR_RETURN(
+      init_.pid_namespace,
+      kernel::OpenNamespace(report_.init.get(), kernel::Namespace::kPid));
+  init_.pidfd = std::move(report_.init);
+  return absl::OkStatus();
+}
+
+StepResult PodInitWork::Resume() {
+  if (status_.ok()) {
+    StepResult result = Await();
+    if (result.waits()) {
+      return result;
+    }
+    const absl::Status status = result.ok() ? Finish() : result.status();
+    if (status.ok()) {
+      return status;
+    }
+    Cancel(status);
+  }
+  if (StepResult result = end_->Resume(); result.waits()) {
+    return result;
+  }
+  return Annotate(status_, "start pod init");
+}
+
+void PodInitWork::Cancel(const absl::Status& why) {
+  if (status_.ok()) {
+    status_ = why;
+    end_.emplace(reaper_, std::move(stage_), std::move(channel_),
+                 std::move(report_.init));
+  }
 }
 
 }  // namespace caisson::keeper

@@ -1,53 +1,59 @@
 #include "runtime/keeper/supervisor.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+#include <unistd.h>
 
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "runtime/base/frame.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/fault.h"
+#include "runtime/pod/keeper.h"
 
 namespace caisson::keeper {
 namespace {
 
-// A daemon that does not read for this long is taken for dead.
-constexpr timeval kSendTimeout = {5, 0};
+// A daemon that gives up on one call after the other must not fill the keeper.
+constexpr size_t kMostWorks = 512;
+
+bool MakesSomething(const v1::Request& request) {
+  return request.has_create_pod() || request.has_create_container() ||
+         request.has_start_container() || request.has_exec();
+}
 
 }  // namespace
+
+Supervisor::Supervisor(std::unique_ptr<EventLoop> loop, bool allow_faults)
+    : loop_(std::move(loop)),
+      allow_faults_(allow_faults),
+      reaper_(*loop_),
+      works_(*loop_),
+      daemon_(
+          *loop_,
+          [this](v1::Request request, std::vector<UniqueFd> fds) {
+            OnRequest(std::move(request), std::move(fds));
+          },
+          [this] {
+            // Without a pod there is nothing to keep.
+            if (pod_.id.empty()) {
+              loop_->Stop();
+            }
+          }) {}
 
 absl::StatusOr<std::unique_ptr<Supervisor>> Supervisor::Create(
     UniqueFd connection, bool allow_faults) {
   ASSIGN_OR_RETURN(std::unique_ptr<EventLoop> loop, EventLoop::Create());
   std::unique_ptr<Supervisor> supervisor(
       new Supervisor(std::move(loop), allow_faults));
-  RETURN_IF_ERROR(supervisor->UseConnection(std::move(connection)));
+  RETURN_IF_ERROR(supervisor->daemon_.Use(std::move(connection)));
   return supervisor;
 }
 
 absl::Status Supervisor::Run() {
   return loop_->Run();
-}
-
-absl::Status Supervisor::UseConnection(UniqueFd connection) {
-  DropConnection();
-  connection_ = std::move(connection);
-  if (setsockopt(connection_.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendTimeout,
-                 sizeof(kSendTimeout)) != 0) {
-    return ErrnoError("set", "send timeout");
-  }
-  return loop_->Add(connection_.get(), EventLoop::Class::kRequests,
-                    [this] { OnRequest(); });
-}
-
-void Supervisor::DropConnection() {
-  if (connection_.ok()) {
-    loop_->Remove(connection_.get());
-    connection_.reset();
-  }
 }
 
 void Supervisor::OnListener() {
@@ -56,102 +62,109 @@ void Supervisor::OnListener() {
     return;
   }
   // A restarted daemon: the old connection is of no more use.
-  if (absl::Status status = UseConnection(std::move(accepted)); !status.ok()) {
+  if (absl::Status status = daemon_.Use(std::move(accepted)); !status.ok()) {
     LogWarning(absl::StrCat("accept connection: ", status.message()));
   }
 }
 
-void Supervisor::OnRequest() {
-  absl::StatusOr<Frame> frame = ReceiveFrame(connection_.get());
-  if (!frame.ok()) {
-    DropConnection();
-    // Without a pod there is nothing to keep.
-    if (pod_.id.empty()) {
-      loop_->Stop();
-    }
-    return;
+void Supervisor::OnRequest(v1::Request request, std::vector<UniqueFd> fds) {
+  const auto exchange = std::make_shared<Exchange>(Exchange{
+      std::move(request), RequestFds(std::move(fds)), daemon_.number()});
+  exchange->reply().set_id(exchange->request.id());
+  const absl::StatusOr<bool> later = Dispatch(exchange);
+  if (!later.ok() || !*later) {
+    Reply(*exchange, later.status());
   }
-  v1::Request request;
-  if (!request.ParseFromString(frame->bytes)) {
-    LogWarning("read request: malformed");
-    DropConnection();
-    return;
-  }
-  RequestFds fds(std::move(frame->fds));
-  Answer(request, fds);
 }
 
-void Supervisor::Answer(const v1::Request& request, RequestFds& fds) {
-  v1::FromKeeper answer;
-  v1::Reply& reply = *answer.mutable_reply();
-  reply.set_id(request.id());
-  std::vector<int> reply_fds;
-  failed_.clear();
-  const absl::Status status = Dispatch(request, fds, reply, reply_fds);
+void Supervisor::Reply(Exchange& exchange, const absl::Status& status) {
   if (!status.ok()) {
-    reply.mutable_error()->set_code(static_cast<int>(status.code()));
-    reply.mutable_error()->set_message(std::string(status.message()));
-    reply.mutable_error()->set_step(failed_);
-    if (!failed_.empty()) {
+    v1::Error& error = *exchange.reply().mutable_error();
+    error.set_code(static_cast<int>(status.code()));
+    error.set_message(std::string(status.message()));
+    error.set_step(exchange.failed);
+    if (!exchange.failed.empty()) {
       Fault::Get().Clear();
     }
   }
-  Send(answer, reply_fds);
-}
-
-void Supervisor::Send(const v1::FromKeeper& message,
-                      absl::Span<const int> fds) {
-  if (!connection_.ok()) {
-    return;
-  }
-  const absl::Status status =
-      SendFrame(connection_.get(), message.SerializeAsString(), fds);
-  if (!status.ok()) {
-    // What it missed it will learn from Describe.
-    DropConnection();
+  // Another daemon knows nothing of it.
+  if (exchange.connection == daemon_.number()) {
+    daemon_.Send(exchange.answer, exchange.reply_fds);
   }
 }
 
-void Supervisor::SendExited(const std::string& id, bool is_exec, int code,
-                            int64_t finished_at) {
-  v1::FromKeeper message;
-  v1::Exited& exited = *message.mutable_exited();
-  exited.set_id(id);
-  exited.set_is_exec(is_exec);
-  exited.set_exit_code(code);
-  exited.set_finished_at(finished_at);
-  Send(message, {});
+WorkSet::Number Supervisor::StartWork(const ExchangePtr& exchange,
+                                      std::unique_ptr<Work> work) {
+  return works_.Start(std::move(work),
+                      [this, exchange](const absl::Status& status) {
+                        Reply(*exchange, status);
+                      });
 }
 
-absl::Status Supervisor::Dispatch(const v1::Request& request, RequestFds& fds,
-                                  v1::Reply& reply,
-                                  std::vector<int>& reply_fds) {
+absl::StatusOr<bool> Supervisor::Dispatch(const ExchangePtr& exchange) {
+  const v1::Request& request = exchange->request;
+  if (MakesSomething(request)) {
+    if (request.deadline() != 0 && MonotonicNanos() > request.deadline()) {
+      return absl::DeadlineExceededError(
+          "begin request: nobody waits for it any more");
+    }
+    if (shutting_down_) {
+      return absl::FailedPreconditionError("begin request: shutting down");
+    }
+  }
+  if (works_.size() > kMostWorks && !request.has_shutdown()) {
+    return absl::ResourceExhaustedError("begin request: too many are begun");
+  }
   switch (request.call_case()) {
+    case v1::Request::kHello:
+      Greet(exchange->reply());
+      return false;
+    case v1::Request::kPing:
+      return false;
     case v1::Request::kCreatePod:
-      return CreatePod(request.create_pod(), fds, reply, reply_fds);
+      RETURN_IF_ERROR(CreatePod(*exchange));
+      return false;
+    case v1::Request::kWriteSysctls:
+      RETURN_IF_ERROR(WriteSysctls(exchange));
+      return true;
     case v1::Request::kCreateContainer:
-      return CreateContainer(request.create_container(), fds, reply);
+      RETURN_IF_ERROR(CreateContainer(exchange));
+      return true;
     case v1::Request::kStartContainer:
-      return StartContainer(request.start_container(), reply);
+      RETURN_IF_ERROR(StartContainer(exchange));
+      return true;
     case v1::Request::kSignalContainer:
-      return SignalContainer(request.signal_container());
+      RETURN_IF_ERROR(SignalContainer(request.signal_container()));
+      return false;
     case v1::Request::kExec:
-      return Exec(request.exec(), fds, reply);
+      RETURN_IF_ERROR(BeginExec(exchange));
+      return true;
     case v1::Request::kReopenLog:
-      return ReopenLog(request.reopen_log(), fds);
+      RETURN_IF_ERROR(ReopenLog(request.reopen_log(), exchange->fds));
+      return false;
     case v1::Request::kRemoveContainer:
-      return RemoveContainer(request.remove_container().container_id());
+      StartWork(exchange, RemovalOf(request.remove_container().container_id()));
+      return true;
     case v1::Request::kDescribe:
-      Describe(reply, reply_fds);
-      return absl::OkStatus();
+      Describe(*exchange);
+      return false;
     case v1::Request::kShutdown:
-      return Shutdown();
+      Shutdown(exchange);
+      return true;
     case v1::Request::kInjectFault:
-      return InjectFault(request.inject_fault());
+      RETURN_IF_ERROR(InjectFault(request.inject_fault()));
+      return false;
     case v1::Request::CALL_NOT_SET:
       break;
   }
   return absl::UnimplementedError("answer request: unknown call");
+}
+
+void Supervisor::Greet(v1::Reply& reply) {
+  v1::Welcome& welcome = *reply.mutable_welcome();
+  welcome.set_version(pod::kProtocolVersion);
+  welcome.set_pod_id(pod_.id);
+  welcome.set_pid(getpid());
 }
 
 absl::Status Supervisor::InjectFault(const v1::InjectFault& call) {

@@ -1,44 +1,20 @@
-#include <fcntl.h>
-#include <linux/seccomp.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
-#include "runtime/keeper/child_message.h"
+#include "runtime/keeper/start.h"
 #include "runtime/keeper/supervisor.h"
+#include "runtime/keeper/sysctls.h"
+#include "runtime/keeper/unknown_fields.h"
 #include "runtime/kernel/process.h"
-#include "runtime/kernel/procfs.h"
 
 namespace caisson::keeper {
 namespace {
-
-constexpr char kSeccompLine[] = "\nSeccomp:\t";
-
-// Mode of seccomp(2) of a process, or -1 when it is gone.
-int ReadSeccompMode(pid_t pid) {
-  const absl::StatusOr<UniqueFd> file =
-      kernel::OpenProcFile(absl::StrCat(pid, "/status"), O_RDONLY);
-  if (!file.ok()) {
-    return -1;
-  }
-  char text[4096];
-  const ssize_t length = read(file->get(), text, sizeof(text));
-  const absl::string_view status(text,
-                                 length > 0 ? static_cast<size_t>(length) : 0);
-  const size_t found = status.find(kSeccompLine);
-  const size_t digit = found + sizeof(kSeccompLine) - 1;
-  if (found == absl::string_view::npos || digit >= status.size()) {
-    return -1;
-  }
-  return status[digit] - '0';
-}
 
 v1::ContainerDescription::State StateOf(const Container& container) {
   switch (container.state) {
@@ -54,33 +30,38 @@ v1::ContainerDescription::State StateOf(const Container& container) {
 
 }  // namespace
 
-absl::StatusOr<Container*> Supervisor::Find(const std::string& id) {
+absl::StatusOr<std::shared_ptr<Container>> Supervisor::Find(
+    const std::string& id) {
+  if (creating_.contains(id)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("find container ", id, ": it is being created"));
+  }
   const auto found = containers_.find(id);
   if (found == containers_.end()) {
     return absl::NotFoundError(absl::StrCat("find container ", id));
   }
-  return found->second.get();
+  return found->second;
 }
 
-absl::Status Supervisor::CreatePod(const v1::PodPlan& plan, RequestFds& fds,
-                                   v1::Reply& reply,
-                                   std::vector<int>& reply_fds) {
+absl::Status Supervisor::CreatePod(Exchange& exchange) {
+  const v1::PodPlan& plan = exchange.request.create_pod();
   if (!pod_.id.empty()) {
     return absl::AlreadyExistsError("create pod: this keeper has one");
   }
-  v1::PodCreated& created = *reply.mutable_pod_created();
-  RETURN_IF_ERROR(
-      keeper::CreatePod(plan, pod_, *created.mutable_steps(), failed_));
+  RETURN_IF_ERROR(CheckKnown(plan));
+  v1::PodCreated& created = *exchange.reply().mutable_pod_created();
+  RETURN_IF_ERROR(keeper::CreatePod(plan, pod_, *created.mutable_steps(),
+                                    exchange.failed, exchange.fds, reaper_));
   if (plan.hold_scope()) {
     RETURN_IF_ERROR(HoldScope(created));
   }
-  listener_ = fds.Take(plan.listener_fd());
+  listener_ = exchange.fds.Take(plan.listener_fd());
   if (listener_.ok()) {
-    RETURN_IF_ERROR(loop_->Add(listener_.get(), EventLoop::Class::kRequests,
-                               [this] { OnListener(); }));
+    RETURN_IF_ERROR(
+        loop_->Add(listener_.get(), EPOLLIN, [this] { OnListener(); }));
   }
   if (pod_.network.ok()) {
-    reply_fds.push_back(pod_.network.get());
+    exchange.reply_fds.push_back(pod_.network.get());
     created.set_network_fd(1);
   }
   return absl::OkStatus();
@@ -91,113 +72,115 @@ absl::Status Supervisor::CreatePod(const v1::PodPlan& plan, RequestFds& fds,
 absl::Status Supervisor::HoldScope(v1::PodCreated& created) {
   ASSIGN_OR_RETURN(scope_holder_, StartScopeHolder());
   created.set_scope_holder_pid(scope_holder_.pid);
-  return loop_->Add(scope_holder_.pidfd.get(), EventLoop::Class::kRequests,
-                    [this] {
-                      LogError("hold scope: the process was ended");
-                      const absl::Status status = Shutdown();
-                      if (!status.ok()) {
-                        LogError(status.message());
-                        _exit(1);
-                      }
-                    });
+  return reaper_.Watch(scope_holder_.pidfd.get(), scope_holder_.pid,
+                       [this](int) {
+                         scope_holder_.pidfd.reset();
+                         works_.Changed();
+                         if (!shutting_down_) {
+                           LogError("hold scope: the process was ended");
+                           Shutdown(nullptr);
+                         }
+                       });
 }
 
-absl::StatusOr<int> Supervisor::SharedPidNamespace(
-    const v1::ContainerPlan& plan) {
-  if (plan.pid_mode() == v1::ContainerPlan::PID_TARGET) {
-    ASSIGN_OR_RETURN(Container * target, Find(plan.pid_target()));
-    return target->namespaces.pid.get();
-  }
-  if (plan.pid_mode() != v1::ContainerPlan::PID_POD) {
-    return -1;
-  }
-  if (!pod_init_.pidfd.ok()) {
-    ASSIGN_OR_RETURN(pod_init_, StartPodInit(pod_, *loop_));
-  }
-  return pod_init_.pid_namespace.get();
+FindPidNamespace Supervisor::PidNamespaceFinder() {
+  return [this, attempt = std::shared_ptr<InitAttempt>()](
+             const v1::ContainerPlan& plan, int& fd) mutable -> StepResult {
+    fd = -1;
+    if (plan.pid_mode() == v1::ContainerPlan::PID_TARGET) {
+      ASSIGN_OR_RETURN(const std::shared_ptr<Container> target,
+                       Find(plan.pid_target()));
+      fd = target->namespaces.pid.get();
+      return absl::OkStatus();
+    }
+    if (plan.pid_mode() != v1::ContainerPlan::PID_POD) {
+      return absl::OkStatus();
+    }
+    if (attempt != nullptr && attempt->done && !attempt->status.ok()) {
+      return attempt->status;
+    }
+    if (!pod_init_.pidfd.ok()) {
+      if (init_attempt_ == nullptr) {
+        StartPodInit();
+      }
+      attempt = init_attempt_;
+      return StepResult::WhenChanged();
+    }
+    fd = pod_init_.pid_namespace.get();
+    return absl::OkStatus();
+  };
 }
 
-absl::Status Supervisor::CreateContainer(const v1::ContainerPlan& plan,
-                                         RequestFds& fds, v1::Reply& reply) {
-  if (containers_.contains(plan.container_id())) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("create container ", plan.container_id()));
-  }
-  ASSIGN_OR_RETURN(const int pid_namespace, SharedPidNamespace(plan));
-  CreateContext context{plan, fds, pod_, *loop_, pid_namespace};
-  absl::Status status = keeper::CreateContainer(context);
-  failed_ = context.failed;
-  RETURN_IF_ERROR(status);
-  v1::ContainerCreated& created = *reply.mutable_container_created();
-  created.set_pid(context.container->pid);
-  *created.mutable_steps() = std::move(context.times);
-  *created.mutable_read_back() = std::move(context.read_back);
-  Container& container = *context.container;
-  containers_[plan.container_id()] = std::move(context.container);
-  return Watch(container);
+void Supervisor::StartPodInit() {
+  const auto attempt = std::make_shared<InitAttempt>();
+  init_attempt_ = attempt;
+  works_.Start(std::make_unique<PodInitWork>(pod_, reaper_, pod_init_),
+               [this, attempt](const absl::Status& status) {
+                 init_attempt_.reset();
+                 attempt->done = true;
+                 attempt->status = status;
+                 if (!status.ok()) {
+                   return;
+                 }
+                 attempt->status = reaper_.Watch(pod_init_.pidfd.get(),
+                                                 pod_init_.pid, [this](int) {
+                                                   pod_init_ = PodInit();
+                                                   works_.Changed();
+                                                 });
+               });
 }
 
-// Why an init ended before the byte that starts it: its last word, if it left
-// one.
-absl::Status Supervisor::EndBeforeStart(Container& container) {
-  ChildReport report;
-  const absl::Status status =
-      AwaitReport(container.channel.get(), *loop_, report, failed_,
-                  absl::FailedPreconditionError(absl::StrCat(
-                      "start container: it ended with exit code ",
-                      container.exit_code, " before it was started")));
-  container.channel.reset();
-  return status;
+absl::Status Supervisor::CreateContainer(const ExchangePtr& exchange) {
+  const v1::ContainerPlan& plan = exchange->request.create_container();
+  const std::string id = plan.container_id();
+  if (containers_.contains(id) || creating_.contains(id)) {
+    return absl::AlreadyExistsError(absl::StrCat("create container ", id));
+  }
+  RETURN_IF_ERROR(CheckKnown(plan));
+  CreateContext context{plan, exchange->fds, pod_, reaper_,
+                        PidNamespaceFinder()};
+  auto work = std::make_unique<CreateWork>(
+      std::move(context), [this, exchange](CreateContext& filled) {
+        v1::ContainerCreated& created =
+            *exchange->reply().mutable_container_created();
+        created.set_pid(filled.container->pid);
+        *created.mutable_steps() = std::move(filled.times);
+        *created.mutable_read_back() = std::move(filled.read_back);
+        RETURN_IF_ERROR(Watch(*filled.container));
+        containers_[filled.container->id] = filled.container;
+        return absl::OkStatus();
+      });
+  work->set_failed(&exchange->failed);
+  // In it before it runs, which may be to its end.
+  creating_[id] = 0;
+  const WorkSet::Number number = works_.Start(
+      std::move(work), [this, exchange, id](const absl::Status& status) {
+        creating_.erase(id);
+        if (!status.ok()) {
+          exchange->reply().clear_container_created();
+        }
+        Reply(*exchange, status);
+      });
+  if (const auto found = creating_.find(id); found != creating_.end()) {
+    found->second = number;
+  }
+  return absl::OkStatus();
 }
 
-absl::Status Supervisor::StartContainer(const v1::StartContainer& call,
-                                        v1::Reply& reply) {
-  ASSIGN_OR_RETURN(Container * container, Find(call.container_id()));
-  if (container->state == Container::State::kExited &&
-      container->channel.ok()) {
-    return EndBeforeStart(*container);
-  }
-  if (container->state != Container::State::kCreated) {
-    return absl::FailedPreconditionError("start container: not created");
-  }
-  container->started_at = NowNanos();
-  if (write(container->channel.get(), "s", 1) != 1) {
-    return ErrnoError("start", "container");
-  }
-  if (container->has_start_hooks) {
-    v1::ChildMessage message;
-    message.set_hook_state(call.hook_state());
-    // An init that has failed already has left a word why, read below.
-    [[maybe_unused]] const absl::Status sent =
-        SendMessage(container->channel.get(), message, {});
-  }
-  ChildReport report;
-  // execve closes the child's end of the channel: no news is good news.
-  absl::Status status = AwaitReport(container->channel.get(), *loop_, report,
-                                    failed_, absl::OkStatus());
-  container->channel.reset();
-  if (!status.ok()) {
-    return status;
-  }
-  const int mode = ReadSeccompMode(container->pid);
-  if (container->state == Container::State::kCreated) {
-    container->state = Container::State::kRunning;
-  }
-  // A filter was asked for: the started program must have one.
-  if (!container->process.seccomp_program().empty() &&
-      mode == SECCOMP_MODE_DISABLED) {
-    [[maybe_unused]] const absl::Status killed =
-        kernel::SignalProcess(container->pidfd.get(), SIGKILL);
-    return absl::InternalError("start container: it has no seccomp filter");
-  }
-  v1::ContainerStarted& started = *reply.mutable_container_started();
-  started.set_started_at(container->started_at);
-  started.set_seccomp_mode(mode);
+absl::Status Supervisor::StartContainer(const ExchangePtr& exchange) {
+  const v1::StartContainer& call = exchange->request.start_container();
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
+                   Find(call.container_id()));
+  StartWork(exchange, std::make_unique<keeper::StartWork>(
+                          std::move(container), call,
+                          *exchange->reply().mutable_container_started(),
+                          exchange->failed));
   return absl::OkStatus();
 }
 
 absl::Status Supervisor::SignalContainer(const v1::SignalContainer& call) {
-  ASSIGN_OR_RETURN(Container * container, Find(call.container_id()));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
+                   Find(call.container_id()));
   if (container->state == Container::State::kExited) {
     return absl::NotFoundError("signal container: exited");
   }
@@ -209,23 +192,52 @@ absl::Status Supervisor::SignalContainer(const v1::SignalContainer& call) {
              : status;
 }
 
-absl::Status Supervisor::Exec(const v1::ExecPlan& plan, RequestFds& fds,
-                              v1::Reply& reply) {
-  ASSIGN_OR_RETURN(Container * container, Find(plan.container_id()));
-  v1::ExecStarted& started = *reply.mutable_exec_started();
-  absl::StatusOr<std::unique_ptr<caisson::keeper::Exec>> exec = keeper::RunExec(
-      plan, fds, pod_, *container, *loop_, *started.mutable_steps(), failed_);
-  RETURN_IF_ERROR(exec.status());
-  started.set_pid((*exec)->pid);
+absl::Status Supervisor::BeginExec(const ExchangePtr& exchange) {
+  const v1::ExecPlan& plan = exchange->request.exec();
   const std::string id = plan.exec_id();
-  const int pidfd = (*exec)->pidfd.get();
-  execs_[id] = std::move(exec).value();
-  return loop_->Add(pidfd, EventLoop::Class::kBackground,
-                    [this, id] { OnExecExit(id); });
+  ASSIGN_OR_RETURN(std::shared_ptr<Container> container,
+                   Find(plan.container_id()));
+  if (execs_.contains(id) || beginning_.contains(id)) {
+    return absl::AlreadyExistsError(absl::StrCat("exec ", id));
+  }
+  RETURN_IF_ERROR(CheckKnown(plan));
+  auto work = std::make_unique<ExecWork>(
+      ExecContext{plan, exchange->fds, pod_, reaper_, std::move(container)},
+      [this, exchange, id](ExecContext& filled) {
+        v1::ExecStarted& started = *exchange->reply().mutable_exec_started();
+        started.set_pid(filled.exec->pid);
+        *started.mutable_steps() = std::move(filled.times);
+        RETURN_IF_ERROR(
+            reaper_.Watch(filled.exec->pidfd.get(), filled.exec->pid,
+                          [this, id](int code) { OnExecExit(id, code); }));
+        execs_[id] = std::move(filled.exec);
+        return absl::OkStatus();
+      });
+  work->set_failed(&exchange->failed);
+  beginning_[id].container_id = plan.container_id();
+  const WorkSet::Number number = works_.Start(
+      std::move(work), [this, exchange, id](const absl::Status& status) {
+        beginning_.erase(id);
+        Reply(*exchange, status);
+      });
+  if (const auto found = beginning_.find(id); found != beginning_.end()) {
+    found->second.work = number;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Supervisor::WriteSysctls(const ExchangePtr& exchange) {
+  if (pod_.id.empty()) {
+    return absl::FailedPreconditionError("write sysctls: no pod");
+  }
+  StartWork(exchange, std::make_unique<SysctlWork>(
+                          pod_, reaper_, exchange->request.write_sysctls()));
+  return absl::OkStatus();
 }
 
 absl::Status Supervisor::ReopenLog(const v1::ReopenLog& call, RequestFds& fds) {
-  ASSIGN_OR_RETURN(Container * container, Find(call.container_id()));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Container> container,
+                   Find(call.container_id()));
   if (container->state == Container::State::kExited) {
     return absl::FailedPreconditionError("reopen log: container exited");
   }
@@ -233,32 +245,8 @@ absl::Status Supervisor::ReopenLog(const v1::ReopenLog& call, RequestFds& fds) {
   return absl::OkStatus();
 }
 
-absl::Status Supervisor::RemoveContainer(const std::string& id) {
-  const auto found = containers_.find(id);
-  if (found == containers_.end()) {
-    return absl::OkStatus();
-  }
-  Container& container = *found->second;
-  if (container.state != Container::State::kExited) {
-    [[maybe_unused]] const absl::Status killed =
-        kernel::SignalProcess(container.pidfd.get(), SIGKILL);
-    // Its execs are reaped meanwhile: the init of a pid namespace does not
-    // end before them.
-    while (container.state != Container::State::kExited) {
-      RETURN_IF_ERROR(loop_->RunUntilReadable(container.pidfd.get()));
-      OnContainerExit(container);
-    }
-  }
-  for (UniqueFd* pipe :
-       {&container.stdout_pipe, &container.stderr_pipe, &container.terminal}) {
-    loop_->Remove(pipe->get());
-  }
-  containers_.erase(found);
-  return absl::OkStatus();
-}
-
-void Supervisor::Describe(v1::Reply& reply, std::vector<int>& reply_fds) {
-  v1::PodDescription& description = *reply.mutable_description();
+void Supervisor::Describe(Exchange& exchange) {
+  v1::PodDescription& description = *exchange.reply().mutable_description();
   description.set_pod_id(pod_.id);
   for (const auto& [id, container] : containers_) {
     v1::ContainerDescription& each = *description.add_containers();
@@ -269,27 +257,30 @@ void Supervisor::Describe(v1::Reply& reply, std::vector<int>& reply_fds) {
     each.set_finished_at(container->finished_at);
     each.set_exit_code(container->exit_code);
   }
+  for (const auto& [id, work] : creating_) {
+    v1::ContainerDescription& each = *description.add_containers();
+    each.set_container_id(id);
+    each.set_state(v1::ContainerDescription::CREATING);
+  }
+  for (const auto& [id, beginning] : beginning_) {
+    v1::ExecDescription& each = *description.add_execs();
+    each.set_exec_id(id);
+    each.set_container_id(beginning.container_id);
+  }
+  for (const auto& [id, exec] : execs_) {
+    v1::ExecDescription& each = *description.add_execs();
+    each.set_exec_id(id);
+    each.set_container_id(exec->container_id);
+    each.set_pid(exec->pid);
+  }
+  for (v1::ExecDescription& each : untold_) {
+    *description.add_execs() = std::move(each);
+  }
+  untold_.clear();
   if (pod_.network.ok()) {
-    reply_fds.push_back(pod_.network.get());
+    exchange.reply_fds.push_back(pod_.network.get());
     description.set_network_fd(1);
   }
-}
-
-absl::Status Supervisor::Shutdown() {
-  while (!containers_.empty()) {
-    RETURN_IF_ERROR(RemoveContainer(containers_.begin()->first));
-  }
-  for (auto& [id, exec] : execs_) {
-    loop_->Remove(exec->pidfd.get());
-    KillAndReap(exec->pidfd);
-  }
-  execs_.clear();
-  KillAndReap(pod_init_.pidfd);
-  loop_->Remove(scope_holder_.pidfd.get());
-  KillAndReap(scope_holder_.pidfd);
-  DestroyPod(pod_);
-  loop_->Stop();
-  return absl::OkStatus();
 }
 
 }  // namespace caisson::keeper

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,9 +18,11 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/frame.h"
 #include "runtime/base/log.h"
+#include "runtime/base/mutex.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/process.h"
 #include "runtime/pod/keeper.h"
+#include "runtime/pod/keeper_process.h"
 
 // Linux 6.3; not in Debian 12's libc.
 #ifndef MFD_EXEC
@@ -97,104 +99,187 @@ struct Launch {
   _exit(127);
 }
 
-class ForkServer : public KeeperFactory {
- public:
-  explicit ForkServer(Options options) : options_(std::move(options)) {}
+// How long a fork server may take to be ready: it copies a mount namespace.
+constexpr absl::Duration kLaunchTime = absl::Seconds(10);
+// And to end once its socket is closed.
+constexpr absl::Duration kEndTime = absl::Seconds(1);
 
-  ~ForkServer() override {
-    socket_.reset();
-    if (pidfd_.ok()) {
-      [[maybe_unused]] const bool reaped =
-          kernel::Reap(pidfd_.get(), true).ok();
-    }
-  }
-
-  absl::Status Launch();
-
-  absl::StatusOr<NewKeeper> Fork() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    absl::StatusOr<NewKeeper> keeper = TryFork();
-    if (!keeper.ok()) {
-      LogWarning(
-          absl::StrCat("restart fork server: ", keeper.status().message()));
-      RETURN_IF_ERROR(Launch());
-      keeper = TryFork();
-    }
-    return keeper;
-  }
-
- private:
-  absl::StatusOr<NewKeeper> TryFork();
-
-  const Options options_;
-  std::mutex mutex_;
-  UniqueFd socket_;
-  UniqueFd pidfd_;
+// A fork server that runs; one without a socket does not.
+struct Server {
+  UniqueFd socket;
+  UniqueFd pidfd;
+  int pid = 0;
 };
 
-absl::Status ForkServer::Launch() {
-  struct Launch launch;
-  ASSIGN_OR_RETURN(launch.program, SealedCopy(options_.binary));
+// Closes its socket, and kills it when that does not end it in time.
+void End(Server& server, absl::Duration time) {
+  server.socket.reset();
+  server.pid = 0;
+  if (!server.pidfd.ok()) {
+    return;
+  }
+  const int pidfd = server.pidfd.get();
+  if (!AwaitProcessEnd(pidfd, Deadline::After(time)).ok()) {
+    [[maybe_unused]] absl::Status killed =
+        kernel::SignalProcess(pidfd, SIGKILL);
+    killed = AwaitProcessEnd(pidfd, Deadline::After(kEndTime));
+  }
+  [[maybe_unused]] const bool reaped = kernel::Reap(pidfd, false).ok();
+  server.pidfd.reset();
+}
+
+absl::StatusOr<Server> ForkProgram(const KeeperFactory::Options& options) {
+  Launch launch;
+  ASSIGN_OR_RETURN(launch.program, SealedCopy(options.binary));
   launch.null.reset(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!options_.keepers_cgroup.empty()) {
-    launch.cgroup.reset(open(options_.keepers_cgroup.c_str(),
+  if (!options.keepers_cgroup.empty()) {
+    launch.cgroup.reset(open(options.keepers_cgroup.c_str(),
                              O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!launch.cgroup.ok()) {
-      return ErrnoError("open", options_.keepers_cgroup);
+      return ErrnoError("open", options.keepers_cgroup);
     }
   }
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return ErrnoError("create", "socket pair");
   }
-  socket_.reset(ends[0]);
+  Server server;
+  server.socket.reset(ends[0]);
   launch.socket.reset(ends[1]);
-  launch.allow_faults = options_.allow_faults;
-  if (pidfd_.ok()) {
-    [[maybe_unused]] const bool reaped = kernel::Reap(pidfd_.get(), true).ok();
-  }
-  kernel::ForkOptions options;
-  options.cgroup = launch.cgroup.get();
-  options.exit_signal = SIGCHLD;
-  ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(options));
+  launch.allow_faults = options.allow_faults;
+  kernel::ForkOptions fork;
+  fork.cgroup = launch.cgroup.get();
+  fork.exit_signal = SIGCHLD;
+  ASSIGN_OR_RETURN(kernel::Forked forked, kernel::Fork(fork));
   if (forked.pid == 0) {
     RunServer(launch);
   }
-  pidfd_ = std::move(forked.pidfd);
-  // Else its end would not be seen.
-  launch.socket.reset();
-  if (options_.place != nullptr) {
-    const absl::Status placed = options_.place(forked.pid);
-    if (!placed.ok()) {
-      // So that it ends, and the next fork is of another.
-      socket_.reset();
-      return placed;
-    }
+  server.pidfd = std::move(forked.pidfd);
+  server.pid = forked.pid;
+  return server;
+}
+
+absl::Status AwaitServer(const Server& server,
+                         const KeeperFactory::Options& options,
+                         Deadline deadline) {
+  if (options.place != nullptr) {
+    RETURN_IF_ERROR(options.place(server.pid));
   }
-  ASSIGN_OR_RETURN(const Frame ready, ReceiveFrame(socket_.get()));
+  ASSIGN_OR_RETURN(const Frame ready,
+                   ReceiveFrame(server.socket.get(), deadline));
   return ready.bytes.empty() ? absl::OkStatus()
                              : absl::FailedPreconditionError(ready.bytes);
 }
 
-absl::StatusOr<KeeperFactory::NewKeeper> ForkServer::TryFork() {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return ErrnoError("create", "socket pair");
+absl::StatusOr<Server> LaunchServer(const KeeperFactory::Options& options,
+                                    Deadline deadline) {
+  ASSIGN_OR_RETURN(Server server, ForkProgram(options));
+  if (const absl::Status ready = AwaitServer(server, options, deadline);
+      !ready.ok()) {
+    End(server, absl::ZeroDuration());
+    return ready;
   }
-  NewKeeper keeper;
-  keeper.socket.reset(ends[0]);
-  const UniqueFd theirs(ends[1]);
-  const int fds[] = {theirs.get()};
-  RETURN_IF_ERROR(SendFrame(socket_.get(), "fork", fds));
-  ASSIGN_OR_RETURN(Frame frame, ReceiveFrame(socket_.get()));
-  if (frame.bytes.size() != 4) {
+  return server;
+}
+
+absl::StatusOr<KeeperFactory::NewKeeper> ReadKeeper(Frame answer,
+                                                    UniqueFd socket) {
+  if (answer.bytes.size() != 4 || answer.fds.size() != 1) {
     return absl::InternalError("fork keeper: malformed answer");
   }
   uint32_t pid = 0;
   for (size_t i = 0; i < 4; ++i) {
-    pid |= uint32_t{static_cast<unsigned char>(frame.bytes[i])} << (8 * i);
+    pid |= uint32_t{static_cast<unsigned char>(answer.bytes[i])} << (8 * i);
   }
-  keeper.pid = static_cast<int>(pid);
+  KeeperFactory::NewKeeper keeper;
+  keeper.socket = std::move(socket);
+  keeper.pidfd = std::move(answer.fds[0]);
+  ASSIGN_OR_RETURN(keeper.identity,
+                   IdentifyProcess(keeper.pidfd.get(), static_cast<int>(pid)));
+  return keeper;
+}
+
+absl::StatusOr<KeeperFactory::NewKeeper> TryFork(int server,
+                                                 Deadline deadline) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return ErrnoError("create", "socket pair");
+  }
+  UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  const int fds[] = {theirs.get()};
+  RETURN_IF_ERROR(SendFrame(server, "fork", fds, deadline));
+  ASSIGN_OR_RETURN(Frame frame, ReceiveFrame(server, deadline));
+  return ReadKeeper(std::move(frame), std::move(ours));
+}
+
+class ForkServer : public KeeperFactory {
+ public:
+  ForkServer(Options options, Server server)
+      : options_(std::move(options)),
+        server_(std::move(server)),
+        pid_(server_.pid) {}
+
+  ~ForkServer() override {
+    const MutexLock lock(mutex_);
+    End(server_, kEndTime);
+  }
+
+  absl::StatusOr<NewKeeper> Fork(Deadline deadline) override;
+
+  int server_pid() override { return pid_; }
+
+ private:
+  absl::StatusOr<NewKeeper> ForkBy(Server& server, Deadline deadline);
+
+  const Options options_;
+  Mutex mutex_;
+  CondVar changed_;
+  // One that talks with the server takes it out meanwhile: others wait no
+  // longer than they want to.
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  Server server_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<int> pid_;
+};
+
+absl::StatusOr<KeeperFactory::NewKeeper> ForkServer::ForkBy(Server& server,
+                                                            Deadline deadline) {
+  absl::StatusOr<NewKeeper> keeper =
+      absl::UnavailableError("fork server is not running");
+  if (server.socket.ok()) {
+    keeper = TryFork(server.socket.get(), deadline);
+  }
+  if (keeper.ok()) {
+    return keeper;
+  }
+  End(server, absl::ZeroDuration());
+  if (absl::IsDeadlineExceeded(keeper.status())) {
+    return keeper;
+  }
+  LogWarning(absl::StrCat("restart fork server: ", keeper.status().message()));
+  ASSIGN_OR_RETURN(server, LaunchServer(options_, deadline));
+  pid_ = server.pid;
+  return TryFork(server.socket.get(), deadline);
+}
+
+absl::StatusOr<KeeperFactory::NewKeeper> ForkServer::Fork(Deadline deadline) {
+  Server server;
+  {
+    const MutexLock lock(mutex_);
+    while (busy_) {
+      if (!changed_.WaitUntil(mutex_, deadline) && busy_) {
+        return absl::DeadlineExceededError(
+            "fork keeper: the fork server is busy");
+      }
+    }
+    busy_ = true;
+    server = std::move(server_);
+  }
+  absl::StatusOr<NewKeeper> keeper = ForkBy(server, deadline);
+  const MutexLock lock(mutex_);
+  server_ = std::move(server);
+  busy_ = false;
+  changed_.NotifyOne();
   return keeper;
 }
 
@@ -202,9 +287,10 @@ absl::StatusOr<KeeperFactory::NewKeeper> ForkServer::TryFork() {
 
 absl::StatusOr<std::unique_ptr<KeeperFactory>> KeeperFactory::Start(
     const Options& options) {
-  auto server = std::make_unique<ForkServer>(options);
-  RETURN_IF_ERROR(Annotate(server->Launch(), "start fork server"));
-  return server;
+  absl::StatusOr<Server> server =
+      LaunchServer(options, Deadline::After(kLaunchTime));
+  RETURN_IF_ERROR(Annotate(server.status(), "start fork server"));
+  return std::make_unique<ForkServer>(options, std::move(server).value());
 }
 
 }  // namespace caisson::pod

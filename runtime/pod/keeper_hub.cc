@@ -2,13 +2,17 @@
 
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
+#include <thread>
 #include <utility>
 
 namespace caisson::pod {
 namespace {
 
 constexpr int kMaxEvents = 64;
+// The number of wake_ among the watches.
+constexpr uint64_t kWake = 0;
 
 }  // namespace
 
@@ -18,70 +22,100 @@ KeeperHub& KeeperHub::Get() {
   return *hub;
 }
 
-KeeperHub::KeeperHub() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+KeeperHub::KeeperHub()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.u64 = kWake;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
   std::thread thread([this] { Loop(); });
   pthread_setname_np(thread.native_handle(), "keeper-hub");
   thread.detach();
 }
 
-uint64_t KeeperHub::Add(int socket, std::function<bool()> readable) {
-  auto entry = std::make_shared<Entry>();
-  entry->socket = socket;
-  entry->readable = std::move(readable);
+uint64_t KeeperHub::Add(int fd, uint32_t events, Ready ready) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = events;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     event.data.u64 = ++last_watch_;
-    entries_[event.data.u64] = std::move(entry);
+    watches_[event.data.u64] = std::make_shared<const Ready>(std::move(ready));
   }
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket, &event);
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    const MutexLock lock(mutex_);
+    watches_.erase(event.data.u64);
+    return 0;
+  }
   return event.data.u64;
 }
 
-std::shared_ptr<KeeperHub::Entry> KeeperHub::Find(uint64_t watch) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = entries_.find(watch);
-  return found == entries_.end() ? nullptr : found->second;
+void KeeperHub::Change(uint64_t watch, int fd, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = watch;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
 }
 
-void KeeperHub::Forget(uint64_t watch, int socket) {
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  entries_.erase(watch);
+void KeeperHub::Remove(uint64_t watch, int fd) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  const MutexLock lock(mutex_);
+  watches_.erase(watch);
 }
 
-void KeeperHub::Remove(uint64_t watch) {
-  const std::shared_ptr<Entry> entry = Find(watch);
-  if (entry == nullptr) {
-    return;
-  }
-  // Waits for a callback that is running.
-  const std::lock_guard<std::mutex> wait(entry->running);
-  if (!entry->removed) {
-    entry->removed = true;
-    Forget(watch, entry->socket);
+void KeeperHub::RunAt(Deadline at, std::function<void()> task) {
+  const MutexLock lock(mutex_);
+  const auto place = tasks_.emplace(at, std::move(task));
+  if (place == tasks_.begin()) {
+    eventfd_write(wake_.get(), 1);
   }
 }
 
-void KeeperHub::Dispatch(uint64_t watch) {
-  const std::shared_ptr<Entry> entry = Find(watch);
-  if (entry == nullptr) {
-    return;
+void KeeperHub::Dispatch(uint64_t watch, uint32_t events) {
+  std::shared_ptr<const Ready> ready;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = watches_.find(watch);
+    if (found == watches_.end()) {
+      return;
+    }
+    ready = found->second;
   }
-  const std::lock_guard<std::mutex> running(entry->running);
-  if (!entry->removed && !entry->readable()) {
-    entry->removed = true;
-    Forget(watch, entry->socket);
+  (*ready)(events);
+}
+
+Deadline KeeperHub::RunDue() {
+  for (;;) {
+    std::function<void()> task;
+    {
+      const MutexLock lock(mutex_);
+      if (tasks_.empty()) {
+        return Deadline::Never();
+      }
+      const auto next = tasks_.begin();
+      if (!next->first.passed()) {
+        return next->first;
+      }
+      task = std::move(next->second);
+      tasks_.erase(next);
+    }
+    task();
   }
 }
 
 void KeeperHub::Loop() {
   epoll_event events[kMaxEvents];
   for (;;) {
-    const int count = epoll_wait(epoll_.get(), events, kMaxEvents, -1);
+    const Deadline next = RunDue();
+    const int count =
+        epoll_wait(epoll_.get(), events, kMaxEvents, next.poll_timeout());
     for (int i = 0; i < count; ++i) {
-      Dispatch(events[i].data.u64);
+      if (events[i].data.u64 == kWake) {
+        eventfd_t ignored = 0;
+        eventfd_read(wake_.get(), &ignored);
+        continue;
+      }
+      Dispatch(events[i].data.u64, events[i].events);
     }
   }
 }

@@ -3,11 +3,31 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/base/frame.h"
 #include "runtime/base/unique_fd.h"
 #include "tests/fuzz/check.h"
+
+namespace {
+
+// What a writer sends is what a reader finds.
+void CheckWriter(const std::string& bytes) {
+  int ends[2];
+  FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+  const caisson::UniqueFd ours(ends[0]);
+  const caisson::UniqueFd theirs(ends[1]);
+  caisson::FrameWriter writer;
+  FUZZ_CHECK(writer.Add(bytes, {}).ok());
+  const absl::StatusOr<bool> all = writer.Write(ours.get());
+  FUZZ_CHECK(all.ok() && *all && writer.empty());
+  const absl::StatusOr<caisson::Frame> frame =
+      caisson::ReceiveFrame(theirs.get(), caisson::Deadline());
+  FUZZ_CHECK(frame.ok() && frame->bytes == bytes);
+}
+
+}  // namespace
 
 // The first byte is the size of the pieces that the rest arrives in; both
 // readers find the same frames, and any bytes may be in them.
@@ -52,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       return 0;
     }
     FUZZ_CHECK((*frame)->bytes == same->bytes);
+    CheckWriter(same->bytes);
     caisson::keeper::v1::Request request;
     request.ParseFromString(same->bytes);
     caisson::keeper::v1::FromKeeper reply;

@@ -21,6 +21,7 @@
 namespace caisson::cri_test {
 namespace {
 
+using ::caisson::testing::Soon;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -49,7 +50,7 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
       plan.message.clear_uids();
       plan.message.clear_gids();
     }
-    const auto created = keeper_->CreatePod(std::move(plan));
+    const auto created = keeper_->CreatePod(std::move(plan), Soon());
     ASSERT_TRUE(created.ok()) << created.status();
   }
 
@@ -65,9 +66,9 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
   void Start(const std::string& id, const std::vector<std::string>& argv,
              bool sees_host, uint64_t more_capabilities = 0) {
     auto plan = Plan(id, argv, sees_host, more_capabilities);
-    const auto created = keeper_->CreateContainer(std::move(plan));
+    const auto created = keeper_->CreateContainer(std::move(plan), Soon());
     ASSERT_TRUE(created.ok()) << created.status();
-    const auto started = keeper_->StartContainer(id);
+    const auto started = keeper_->StartContainer(id, "", Soon());
     ASSERT_TRUE(started.ok()) << started.status();
   }
 
@@ -139,11 +140,12 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
     int number = 0;
     for (const std::string& step : StepsOf("exec-child")) {
       SCOPED_TRACE(step);
-      ASSERT_TRUE(keeper_->PauseAfter(step).ok());
+      ASSERT_TRUE(keeper_->PauseAfter(step, Soon()).ok());
       const std::string id = absl::StrCat("exec", number++);
       absl::Status status;
       std::thread exec([&] {
-        status = keeper_->Exec(ExecPlan(id, container, {"true"})).status();
+        status =
+            keeper_->Exec(ExecPlan(id, container, {"true"}), Soon()).status();
       });
       const int pid = AwaitPaused([this] { return ProcessesLeft(); });
       if (pid > 0) {
@@ -154,7 +156,7 @@ class JoinTest : public ::caisson::testing::KeeperFixture,
       EXPECT_TRUE(status.ok()) << status;
       EXPECT_EQ(AwaitExit(id), 0);
     }
-    ASSERT_TRUE(keeper_->PauseAfter("").ok());
+    ASSERT_TRUE(keeper_->PauseAfter("", Soon()).ok());
   }
 
   std::string shared_;
@@ -186,8 +188,8 @@ TEST_P(JoinTest, A8NorWhereChangesOfIdsAllowIt) {
   auto plan = Plan("target", {"sleep", "1000"}, false);
   plan.message.mutable_process()->set_uid(1000);
   plan.message.mutable_process()->set_gid(1000);
-  ASSERT_TRUE(keeper_->CreateContainer(std::move(plan)).ok());
-  ASSERT_TRUE(keeper_->StartContainer("target").ok());
+  ASSERT_TRUE(keeper_->CreateContainer(std::move(plan), Soon()).ok());
+  ASSERT_TRUE(keeper_->StartContainer("target", "", Soon()).ok());
   AtEachStepOfExec("target", [&](const std::string&, int pid) {
     ExpectRefused(Attack(pid));
   });
@@ -202,11 +204,12 @@ TEST_P(JoinTest, A8NobodyLooksIntoAnInitThatIsSetUp) {
       break;  // the process waits by itself, and then has nothing to do
     }
     SCOPED_TRACE(step);
-    ASSERT_TRUE(keeper_->PauseAfter(step).ok());
+    ASSERT_TRUE(keeper_->PauseAfter(step, Soon()).ok());
     const std::string id = absl::StrCat("c", number++);
     absl::Status status;
     std::thread create([&] {
-      status = keeper_->CreateContainer(Plan(id, {"true"}, false)).status();
+      status =
+          keeper_->CreateContainer(Plan(id, {"true"}, false), Soon()).status();
     });
     const int pid = AwaitPaused([this] { return ProcessesLeft(); });
     if (pid > 0) {
@@ -215,7 +218,7 @@ TEST_P(JoinTest, A8NobodyLooksIntoAnInitThatIsSetUp) {
     }
     create.join();
     EXPECT_TRUE(status.ok()) << status;
-    EXPECT_TRUE(keeper_->RemoveContainer(id).ok());
+    EXPECT_TRUE(keeper_->RemoveContainer(id, Soon()).ok());
   }
 }
 
@@ -267,11 +270,12 @@ TEST_P(JoinTest, A6AKilledStageLeavesNothing) {
       break;
     }
     SCOPED_TRACE(step);
-    ASSERT_TRUE(keeper_->PauseAfter(step).ok());
+    ASSERT_TRUE(keeper_->PauseAfter(step, Soon()).ok());
     const std::string id = absl::StrCat("c", number++);
     absl::Status status;
     std::thread create([&] {
-      status = keeper_->CreateContainer(Plan(id, {"true"}, false)).status();
+      status =
+          keeper_->CreateContainer(Plan(id, {"true"}, false), Soon()).status();
     });
     const int pid = AwaitPaused([this] { return ProcessesLeft(); });
     EXPECT_GT(pid, 0);

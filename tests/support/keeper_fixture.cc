@@ -53,24 +53,47 @@ void KeeperFixture::SetUp() {
   StartKeeper();
 }
 
+pod::Keeper::Options KeeperFixture::KeeperOptions() {
+  pod::Keeper::Options options;
+  options.socket_path = directory_->path() + "/keeper.sock";
+  options.post = [this](std::function<void()> task) {
+    pool_.Post(std::move(task));
+  };
+  options.events.exited = [this](const keeper::v1::Exited& exited) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    exit_codes_[exited.id()] = exited.exit_code();
+    changed_.notify_all();
+  };
+  options.events.described = [this](const keeper::v1::PodDescription& now) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    described_ = now;
+    ++times_described_;
+    changed_.notify_all();
+  };
+  options.events.ended = [this] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++ended_;
+    changed_.notify_all();
+  };
+  return options;
+}
+
 void KeeperFixture::StartKeeper() {
   keeper_.reset();
-  auto fresh = factory_->Fork();
+  auto fresh = factory_->Fork(Soon());
   ASSERT_TRUE(fresh.ok()) << fresh.status();
-  keeper_pid_ = fresh->pid;
-  keeper_ = pod::Keeper::Adopt(
-      std::move(fresh->socket),
-      [this](const keeper::v1::Exited& exited) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        exit_codes_[exited.id()] = exited.exit_code();
-        exited_.notify_all();
-      },
-      [] {});
+  keeper_pid_ = fresh->identity.pid;
+  keeper_ = pod::Keeper::Adopt(std::move(*fresh), KeeperOptions());
+}
+
+bool KeeperFixture::Await(const std::function<bool()>& condition) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_for(lock, kExitTimeout, condition);
 }
 
 void KeeperFixture::TearDown() {
   if (keeper_ != nullptr) {
-    EXPECT_TRUE(keeper_->Shutdown().ok());
+    EXPECT_TRUE(keeper_->Shutdown(Soon()).ok());
     keeper_.reset();
   }
   factory_.reset();
@@ -120,6 +143,11 @@ pod::WithFds<keeper::v1::PodPlan> KeeperFixture::PodPlan() {
   plan.message.set_hostname("box");
   plan.message.set_shm_bytes(67108864);
   plan.message.set_mount_directory(directory_->path() + "/pod");
+  auto listener = pod::Keeper::Listen(directory_->path() + "/keeper.sock");
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  if (listener.ok()) {
+    plan.message.set_listener_fd(plan.Attach(std::move(*listener)));
+  }
   return plan;
 }
 
@@ -175,28 +203,40 @@ pod::WithFds<keeper::v1::ExecPlan> KeeperFixture::ExecPlan(
 
 int KeeperFixture::AwaitExit(const std::string& id) {
   std::unique_lock<std::mutex> lock(mutex_);
-  if (!exited_.wait_for(lock, kExitTimeout,
-                        [&] { return exit_codes_.contains(id); })) {
+  if (!changed_.wait_for(lock, kExitTimeout,
+                         [&] { return exit_codes_.contains(id); })) {
     ADD_FAILURE() << id << " did not end";
     return -1;
   }
   return exit_codes_[id];
 }
 
+bool KeeperFixture::HasExited(const std::string& id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return exit_codes_.contains(id);
+}
+
+std::string KeeperFixture::AddCgroup(const std::string& name) {
+  const std::string path = absl::StrCat(cgroup_, "/", name);
+  cgroups_.push_back(path);
+  EXPECT_TRUE(cgroup::Cgroup::Create(layout_, path).ok());
+  return path;
+}
+
 std::string KeeperFixture::Run(const std::vector<std::string>& argv) {
   const std::string id = absl::StrCat("run", containers_);
   const size_t before = LogText().size();
-  auto created = keeper_->CreateContainer(ContainerPlan(id, argv));
+  auto created = keeper_->CreateContainer(ContainerPlan(id, argv), Soon());
   EXPECT_TRUE(created.ok()) << created.status();
   if (!created.ok()) {
     return "";
   }
-  auto started = keeper_->StartContainer(id);
+  auto started = keeper_->StartContainer(id, "", Soon());
   EXPECT_TRUE(started.ok()) << started.status();
   if (started.ok()) {
     EXPECT_EQ(AwaitExit(id), 0);
   }
-  EXPECT_TRUE(keeper_->RemoveContainer(id).ok());
+  EXPECT_TRUE(keeper_->RemoveContainer(id, Soon()).ok());
   return LogText().substr(before);
 }
 

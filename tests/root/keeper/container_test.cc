@@ -18,7 +18,7 @@ class ContainerTest : public KeeperFixture {
     if (IsSkipped() || HasFatalFailure()) {
       return;
     }
-    auto pod = keeper_->CreatePod(PodPlan());
+    auto pod = keeper_->CreatePod(PodPlan(), Soon());
     ASSERT_TRUE(pod.ok()) << pod.status();
     ASSERT_TRUE(pod->network.ok());
   }
@@ -49,18 +49,18 @@ TEST_F(ContainerTest, FilesItMakesBelongToItsRange) {
 }
 
 TEST_F(ContainerTest, ReportsTheExitCode) {
-  auto created =
-      keeper_->CreateContainer(ContainerPlan("c", {"sh", "-c", "exit 42"}));
+  auto created = keeper_->CreateContainer(
+      ContainerPlan("c", {"sh", "-c", "exit 42"}), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  ASSERT_TRUE(keeper_->StartContainer("c", "", Soon()).ok());
   EXPECT_EQ(AwaitExit("c"), 42);
 }
 
 TEST_F(ContainerTest, AMissingProgramFailsTheStart) {
   auto created =
-      keeper_->CreateContainer(ContainerPlan("c", {"no-such-program"}));
+      keeper_->CreateContainer(ContainerPlan("c", {"no-such-program"}), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  auto started = keeper_->StartContainer("c");
+  auto started = keeper_->StartContainer("c", "", Soon());
   EXPECT_THAT(std::string(started.status().message()),
               HasSubstr("exec no-such-program"));
 }
@@ -71,37 +71,38 @@ TEST_F(ContainerTest, HasOnlyItsStandardFiles) {
 
 TEST_F(ContainerTest, ExecRunsInTheContainer) {
   auto created =
-      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}));
+      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  ASSERT_TRUE(keeper_->StartContainer("c", "", Soon()).ok());
   auto exec = keeper_->Exec(
-      ExecPlan("e", "c", {"sh", "-c", "test $(hostname) = box && exit 7"}));
+      ExecPlan("e", "c", {"sh", "-c", "test $(hostname) = box && exit 7"}),
+      Soon());
   ASSERT_TRUE(exec.ok()) << exec.status();
   EXPECT_EQ(AwaitExit("e"), 7);
-  ASSERT_TRUE(keeper_->SignalContainer("c", 9).ok());
+  ASSERT_TRUE(keeper_->SignalContainer("c", 9, Soon()).ok());
   EXPECT_EQ(AwaitExit("c"), 137);
 }
 
 TEST_F(ContainerTest, ContainersMayShareThePodsPids) {
   auto plan = ContainerPlan("a", {"sleep", "1000"});
   plan.message.set_pid_mode(keeper::v1::ContainerPlan::PID_POD);
-  auto created = keeper_->CreateContainer(std::move(plan));
+  auto created = keeper_->CreateContainer(std::move(plan), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("a").ok());
+  ASSERT_TRUE(keeper_->StartContainer("a", "", Soon()).ok());
   auto second = ContainerPlan("b", {"sh", "-c", "ps | grep -q 'sleep 1000'"});
   second.message.set_pid_mode(keeper::v1::ContainerPlan::PID_POD);
-  created = keeper_->CreateContainer(std::move(second));
+  created = keeper_->CreateContainer(std::move(second), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("b").ok());
+  ASSERT_TRUE(keeper_->StartContainer("b", "", Soon()).ok());
   EXPECT_EQ(AwaitExit("b"), 0);
 }
 
 TEST_F(ContainerTest, RemovalKillsAll) {
   auto created = keeper_->CreateContainer(
-      ContainerPlan("c", {"sh", "-c", "sleep 1000 & sleep 1000"}));
+      ContainerPlan("c", {"sh", "-c", "sleep 1000 & sleep 1000"}), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("c").ok());
-  ASSERT_TRUE(keeper_->RemoveContainer("c").ok());
+  ASSERT_TRUE(keeper_->StartContainer("c", "", Soon()).ok());
+  ASSERT_TRUE(keeper_->RemoveContainer("c", Soon()).ok());
   EXPECT_THAT(ProcessesLeft(), IsEmpty());
 }
 

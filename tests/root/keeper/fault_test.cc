@@ -67,21 +67,21 @@ TEST_F(FaultTest, AFailedPodStepLeavesNothingAndTheRetrySucceeds) {
   const std::string before = Mounts();
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
-    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    auto pod = keeper_->CreatePod(PodPlan());
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO, Soon()).ok());
+    auto pod = keeper_->CreatePod(PodPlan(), Soon());
     EXPECT_THAT(std::string(pod.status().message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_EQ(KeeperChildren(), "");
     EXPECT_EQ(Mounts(), before);
-    pod = keeper_->CreatePod(PodPlan());
+    pod = keeper_->CreatePod(PodPlan(), Soon());
     EXPECT_TRUE(pod.ok()) << pod.status();
-    ASSERT_TRUE(keeper_->Shutdown().ok());
+    ASSERT_TRUE(keeper_->Shutdown(Soon()).ok());
     StartKeeper();
   }
 }
 
 TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
-  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan(), Soon()).ok());
   std::vector<std::string> steps = Steps("container");
   for (const std::string& step : Steps("init")) {
     steps.push_back(step);
@@ -95,55 +95,59 @@ TEST_F(FaultTest, AFailedContainerStepLeavesNothingAndTheRetrySucceeds) {
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
     const std::string id = absl::StrCat("c", number++);
-    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    auto created = keeper_->CreateContainer(HookedPlan(id));
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO, Soon()).ok());
+    auto created = keeper_->CreateContainer(HookedPlan(id), Soon());
     EXPECT_THAT(std::string(created.status().message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_THAT(ProcessesLeft(), IsEmpty());
     EXPECT_EQ(KeeperChildren(), "");
-    created = keeper_->CreateContainer(HookedPlan(id));
+    created = keeper_->CreateContainer(HookedPlan(id), Soon());
     ASSERT_TRUE(created.ok()) << created.status();
-    ASSERT_TRUE(keeper_->StartContainer(id).ok());
+    ASSERT_TRUE(keeper_->StartContainer(id, "", Soon()).ok());
     EXPECT_EQ(AwaitExit(id), 0);
-    ASSERT_TRUE(keeper_->RemoveContainer(id).ok());
+    ASSERT_TRUE(keeper_->RemoveContainer(id, Soon()).ok());
   }
 }
 
 TEST_F(FaultTest, AStepAfterTheReportFailsTheStartAndEndsTheContainer) {
-  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan(), Soon()).ok());
   for (const std::string step : {"run-start-hooks", "load-seccomp"}) {
     SCOPED_TRACE(step);
     const std::string failing = "c-" + step;
     const std::string next = "d-" + step;
-    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(failing)).ok());
-    const absl::Status started = keeper_->StartContainer(failing).status();
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO, Soon()).ok());
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(failing), Soon()).ok());
+    const absl::Status started =
+        keeper_->StartContainer(failing, "", Soon()).status();
     EXPECT_THAT(std::string(started.message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_NE(AwaitExit(failing), 0);
     EXPECT_THAT(ProcessesLeft(), IsEmpty());
-    EXPECT_TRUE(keeper_->RemoveContainer(failing).ok());
-    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(next)).ok());
-    ASSERT_TRUE(keeper_->StartContainer(next).ok());
+    EXPECT_TRUE(keeper_->RemoveContainer(failing, Soon()).ok());
+    ASSERT_TRUE(keeper_->CreateContainer(HookedPlan(next), Soon()).ok());
+    ASSERT_TRUE(keeper_->StartContainer(next, "", Soon()).ok());
     EXPECT_EQ(AwaitExit(next), 0);
-    EXPECT_TRUE(keeper_->RemoveContainer(next).ok());
+    EXPECT_TRUE(keeper_->RemoveContainer(next, Soon()).ok());
   }
 }
 
 TEST_F(FaultTest, AContainerThatEndsBeforeItsStartSaysSo) {
-  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
-  ASSERT_TRUE(keeper_->CreateContainer(ContainerPlan("c", {"true"})).ok());
-  ASSERT_TRUE(keeper_->SignalContainer("c", SIGKILL).ok());
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan(), Soon()).ok());
+  ASSERT_TRUE(
+      keeper_->CreateContainer(ContainerPlan("c", {"true"}), Soon()).ok());
+  ASSERT_TRUE(keeper_->SignalContainer("c", SIGKILL, Soon()).ok());
   EXPECT_EQ(AwaitExit("c"), 137);
-  EXPECT_THAT(std::string(keeper_->StartContainer("c").status().message()),
-              HasSubstr("it ended with exit code 137 before it was started"));
+  EXPECT_THAT(
+      std::string(keeper_->StartContainer("c", "", Soon()).status().message()),
+      HasSubstr("it ended with exit code 137 before it was started"));
 }
 
 TEST_F(FaultTest, AFailedExecStepLeavesNothingAndTheRetrySucceeds) {
-  ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+  ASSERT_TRUE(keeper_->CreatePod(PodPlan(), Soon()).ok());
   ASSERT_TRUE(
-      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"})).ok());
-  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}), Soon())
+          .ok());
+  ASSERT_TRUE(keeper_->StartContainer("c", "", Soon()).ok());
   const size_t processes = ProcessesLeft().size();
   std::vector<std::string> steps = Steps("exec");
   for (const std::string& step : Steps("exec-child")) {
@@ -153,14 +157,14 @@ TEST_F(FaultTest, AFailedExecStepLeavesNothingAndTheRetrySucceeds) {
   int number = 0;
   for (const std::string& step : steps) {
     SCOPED_TRACE(step);
-    ASSERT_TRUE(keeper_->InjectFault(step, EIO).ok());
-    auto exec =
-        keeper_->Exec(ExecPlan(absl::StrCat("f", number), "c", {"true"}));
+    ASSERT_TRUE(keeper_->InjectFault(step, EIO, Soon()).ok());
+    auto exec = keeper_->Exec(
+        ExecPlan(absl::StrCat("f", number), "c", {"true"}), Soon());
     EXPECT_THAT(std::string(exec.status().message()),
                 HasSubstr(step + ": injected fault"));
     EXPECT_EQ(ProcessesLeft().size(), processes);
     const std::string id = absl::StrCat("e", number++);
-    exec = keeper_->Exec(ExecPlan(id, "c", {"true"}));
+    exec = keeper_->Exec(ExecPlan(id, "c", {"true"}), Soon());
     ASSERT_TRUE(exec.ok()) << exec.status();
     EXPECT_EQ(AwaitExit(id), 0);
   }

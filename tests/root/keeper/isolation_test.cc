@@ -24,7 +24,7 @@ class IsolationTest : public KeeperFixture {
     if (IsSkipped() || HasFatalFailure()) {
       return;
     }
-    ASSERT_TRUE(keeper_->CreatePod(PodPlan()).ok());
+    ASSERT_TRUE(keeper_->CreatePod(PodPlan(), Soon()).ok());
   }
 
   pod::WithFds<keeper::v1::ContainerPlan> Powerful(
@@ -42,10 +42,10 @@ class IsolationTest : public KeeperFixture {
   std::string RunPlan(const std::string& id,
                       pod::WithFds<keeper::v1::ContainerPlan> plan) {
     const size_t before = LogText().size();
-    auto created = keeper_->CreateContainer(std::move(plan));
+    auto created = keeper_->CreateContainer(std::move(plan), Soon());
     EXPECT_TRUE(created.ok()) << created.status();
     if (created.ok()) {
-      auto started = keeper_->StartContainer(id);
+      auto started = keeper_->StartContainer(id, "", Soon());
       EXPECT_TRUE(started.ok()) << started.status();
       AwaitExit(id);
     }
@@ -107,7 +107,7 @@ TEST_F(IsolationTest, AVolumeThatCannotBeMappedIsRefused) {
   mount.set_source("/proc/sys");
   mount.set_target("/vol");
   mount.set_id_mapping(keeper::v1::Mount::MAPPED);
-  auto created = keeper_->CreateContainer(std::move(plan));
+  auto created = keeper_->CreateContainer(std::move(plan), Soon());
   EXPECT_EQ(created.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(created.status().message()),
               HasSubstr("take-sources: /vol: map ids of /proc/sys"));
@@ -141,7 +141,7 @@ TEST_F(IsolationTest, HidesWhatThePlanHides) {
 
 TEST_F(IsolationTest, IdsBeyondTheRangeWork) {
   // A second pod, whose map has extents of one id.
-  ASSERT_TRUE(keeper_->Shutdown().ok());
+  ASSERT_TRUE(keeper_->Shutdown(Soon()).ok());
   StartKeeper();
   auto pod = PodPlan();
   const uint32_t wanted[] = {70000, 1000650000};
@@ -155,7 +155,7 @@ TEST_F(IsolationTest, IdsBeyondTheRangeWork) {
     }
     ++host;
   }
-  auto created = keeper_->CreatePod(std::move(pod));
+  auto created = keeper_->CreatePod(std::move(pod), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
   auto plan = ContainerPlan("c", {"id"});
   keeper::v1::Process& process = *plan.message.mutable_process();

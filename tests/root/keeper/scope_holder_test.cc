@@ -28,7 +28,7 @@ class ScopeHolderTest : public KeeperFixture {
     StartKeeper();
     pod::WithFds<keeper::v1::PodPlan> plan = PodPlan();
     plan.message.set_hold_scope(true);
-    const auto made = keeper_->CreatePod(std::move(plan));
+    const auto made = keeper_->CreatePod(std::move(plan), Soon());
     ASSERT_TRUE(made.ok()) << made.status();
     holder_ = made->created.scope_holder_pid();
     ASSERT_GT(holder_, 0);
@@ -65,7 +65,7 @@ TEST_F(ScopeHolderTest, HasNothingAndGoesWithTheKeeper) {
   for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) {
     EXPECT_THAT(status, HasSubstr(absl::StrCat(set, ":\t0000000000000000")));
   }
-  EXPECT_TRUE(keeper_->Shutdown().ok());
+  EXPECT_TRUE(keeper_->Shutdown(Soon()).ok());
   AwaitEnd(holder_fd_.get());
   keeper_.reset();
 }
@@ -78,7 +78,7 @@ TEST_F(ScopeHolderTest, DiesWithTheKeeper) {
 
 TEST_F(ScopeHolderTest, ThePodEndsWithIt) {
   const auto created =
-      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}));
+      keeper_->CreateContainer(ContainerPlan("c", {"sleep", "1000"}), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
   EXPECT_TRUE(kernel::SignalProcess(holder_fd_.get(), SIGKILL).ok());
   AwaitEnd(keeper_fd_.get());

@@ -158,5 +158,74 @@ TEST_F(FrameTest, ReaderTellsTheEnd) {
   EXPECT_TRUE(absl::IsOutOfRange(between.Read(theirs_.get()).status()));
 }
 
+Deadline In(int milliseconds) {
+  return Deadline::After(absl::Milliseconds(milliseconds));
+}
+
+TEST_F(FrameTest, SendingToWhoDoesNotReadEndsByTheDeadline) {
+  const absl::Status sent =
+      SendFrame(ours_.get(), std::string(8 << 20, 'x'), {}, In(100));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(sent)) << sent;
+}
+
+TEST_F(FrameTest, ReceivingFromWhoSendsHalfEndsByTheDeadline) {
+  SendRaw(std::string("\x08\x00\x00\x00half", 8));
+  const auto frame = ReceiveFrame(theirs_.get(), In(100));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(frame.status())) << frame.status();
+}
+
+TEST_F(FrameTest, WithTimeEnoughDeadlinesChangeNothing) {
+  const std::string large(8 << 20, 'x');
+  std::thread sender(
+      [&] { EXPECT_TRUE(SendFrame(ours_.get(), large, {}, In(30000)).ok()); });
+  const auto frame = ReceiveFrame(theirs_.get(), In(30000));
+  sender.join();
+  ASSERT_TRUE(frame.ok()) << frame.status();
+  EXPECT_EQ(frame->bytes, large);
+}
+
+TEST_F(FrameTest, AWriterSendsPieceByPieceWithoutWaiting) {
+  FrameWriter writer;
+  const std::string large(4 << 20, 'x');
+  std::vector<UniqueFd> fds;
+  fds.push_back(Open("/dev/null"));
+  ASSERT_TRUE(writer.Add("first", {}).ok());
+  ASSERT_TRUE(writer.Add(large, std::move(fds)).ok());
+  ASSERT_TRUE(writer.Add("last", {}).ok());
+  EXPECT_EQ(writer.frames(), 3u);
+  const auto all = writer.Write(ours_.get());
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_FALSE(*all);
+  std::vector<Frame> frames;
+  FrameReader reader;
+  while (frames.size() < 3) {
+    auto frame = reader.Read(theirs_.get());
+    ASSERT_TRUE(frame.ok()) << frame.status();
+    if (frame->has_value()) {
+      frames.push_back(std::move(**frame));
+    }
+    ASSERT_TRUE(writer.Write(ours_.get()).ok());
+  }
+  EXPECT_TRUE(writer.empty());
+  EXPECT_EQ(writer.bytes(), 0u);
+  EXPECT_EQ(frames[0].bytes, "first");
+  EXPECT_EQ(frames[1].bytes, large);
+  EXPECT_EQ(frames[1].fds.size(), 1u);
+  EXPECT_EQ(frames[2].bytes, "last");
+  EXPECT_TRUE(frames[2].fds.empty());
+}
+
+TEST_F(FrameTest, AWriterTakesBackOnlyWhatIsNotBegun) {
+  FrameWriter writer;
+  const auto begun = writer.Add(std::string(4 << 20, 'x'), {});
+  const auto waiting = writer.Add("waiting", {});
+  ASSERT_TRUE(begun.ok() && waiting.ok());
+  ASSERT_TRUE(writer.Write(ours_.get()).ok());
+  EXPECT_FALSE(writer.Withdraw(*begun));
+  EXPECT_TRUE(writer.Withdraw(*waiting));
+  EXPECT_FALSE(writer.Withdraw(*waiting));
+  EXPECT_EQ(writer.frames(), 1u);
+}
+
 }  // namespace
 }  // namespace caisson
