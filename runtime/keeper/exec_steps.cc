@@ -63,7 +63,6 @@ StepResult ForkExec(ExecContext& context) {
   }
   context.stage = std::move(forked.pidfd);
   context.child_channel.reset();
-  context.null.reset();
   // The other ends of its pipes belong to whoever reads them.
   context.fds.Close();
   return absl::OkStatus();
