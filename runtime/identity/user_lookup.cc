@@ -151,7 +151,8 @@ absl::Status AddMemberships(absl::string_view groups, absl::string_view name,
   });
 }
 
-// "user" or "user:group" in its two parts; the group may be absent.
+// "user", "user:" or "user:group" in its two parts; the group may be absent:
+// with nothing behind the colon it is the user's own, as without one.
 struct UserString {
   absl::string_view user;
   std::optional<absl::string_view> group;
@@ -163,11 +164,14 @@ absl::StatusOr<UserString> SplitUser(absl::string_view text,
   const size_t colon = text.find(':');
   result.user = text.substr(0, colon);
   if (colon != text.npos) {
-    result.group = text.substr(colon + 1);
-    if (result.user.empty() || result.group->empty()) {
-      return Refuse(field, text, "empty user or group");
+    if (result.user.empty()) {
+      return Refuse(field, text, "empty user");
     }
-    RETURN_IF_ERROR(CheckName(*result.group, field));
+    const absl::string_view group = text.substr(colon + 1);
+    RETURN_IF_ERROR(CheckName(group, field));
+    if (!group.empty()) {
+      result.group = group;
+    }
   }
   RETURN_IF_ERROR(CheckName(result.user, field));
   return result;
@@ -298,17 +302,24 @@ absl::StatusOr<User> ResolveUser(const UserRequest& request,
   return user;
 }
 
-absl::StatusOr<ImageUser> ParseImageUser(absl::string_view user) {
-  ASSIGN_OR_RETURN(const UserString parts,
-                   SplitUser(user, "user of the image"));
+ImageUser ReadImageUser(absl::string_view user) {
   ImageUser result;
-  if (IsNumeric(parts.user)) {
-    ASSIGN_OR_RETURN(const uint32_t uid,
-                     ParseId(parts.user, "user of the image"));
-    result.has_uid = true;
-    result.uid = uid;
+  const absl::StatusOr<UserString> parts = SplitUser(user, "user of the image");
+  if (!parts.ok()) {
+    result.username = std::string(user);
+    return result;
+  }
+  if (!IsNumeric(parts->user)) {
+    result.username = std::string(parts->user);
+    return result;
+  }
+  const absl::StatusOr<uint32_t> uid =
+      ParseId(parts->user, "user of the image");
+  result.has_uid = uid.ok();
+  if (uid.ok()) {
+    result.uid = *uid;
   } else {
-    result.username = std::string(parts.user);
+    result.username = std::string(user);
   }
   return result;
 }

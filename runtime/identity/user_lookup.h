@@ -50,13 +50,16 @@ absl::StatusOr<User> ResolveUser(const UserRequest& request,
                                  const UserDatabase& database);
 
 // For ImageStatus: "1002" gives has_uid and the number, "www-data" the name;
-// the group part is left out.
+// the group part is left out.  Without a word about the user neither is set.
 struct ImageUser {
   bool has_uid = false;
   int64_t uid = 0;
   std::string username;
 };
 
-absl::StatusOr<ImageUser> ParseImageUser(absl::string_view user);
+// What ResolveUser() would refuse is given as the name, whole: a client that
+// hears of no user takes it for root, and one of a name that it can't check
+// refuses to run it as somebody else.
+ImageUser ReadImageUser(absl::string_view user);
 
 }  // namespace caisson::identity

@@ -22,15 +22,11 @@ void FillImage(const image::Image& from, v1::Image& to) {
   to.set_size(from.size);
   to.mutable_spec()->set_image(from.id);
   to.set_pinned(from.pinned);
-  const absl::StatusOr<identity::ImageUser> user =
-      identity::ParseImageUser(from.config.user);
-  if (!user.ok()) {
-    return;
-  }
-  if (user->has_uid) {
-    to.mutable_uid()->set_value(user->uid);
+  const identity::ImageUser user = identity::ReadImageUser(from.config.user);
+  if (user.has_uid) {
+    to.mutable_uid()->set_value(user.uid);
   } else {
-    to.set_username(user->username);
+    to.set_username(user.username);
   }
 }
 

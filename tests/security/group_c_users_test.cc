@@ -180,7 +180,6 @@ TEST_P(UserEscapeTest, C7AndC8NumbersOutOfRangeAreRefused) {
   users.push_back("0:4294967296");
   users.push_back("1000:-1");
   users.push_back(":0");
-  users.push_back("0:");
   users.push_back("1:2:3");
   // An image each is slow, and in this mode nothing else decides.
   if (!OwnUsers()) {
@@ -195,7 +194,7 @@ TEST_P(UserEscapeTest, C7AndC8NumbersOutOfRangeAreRefused) {
     const cri::Image told = StatusOf(image);
     if (numbers.end() != std::find(numbers.begin(), numbers.end(), user)) {
       EXPECT_FALSE(told.has_uid()) << user;
-      EXPECT_THAT(told.username(), IsEmpty()) << user;
+      EXPECT_EQ(told.username(), user);
     }
   }
 }

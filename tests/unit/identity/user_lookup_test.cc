@@ -37,7 +37,7 @@ absl::StatusOr<User> Resolve(const std::string& image_user) {
 
 TEST(UserLookupTest, RefusesMalformedUserStrings) {
   for (const char* user :
-       {"1:", ":1", "+1", " 1", "1 ", "4294967295", "4294967296", "-1", "1:2:3",
+       {":1", "+1", " 1", "1 ", "4294967295", "4294967296", "-1", "1:2:3",
         "2147483648", "4294967296:0", "0:4294967296", "-1000", "1:-1",
         "999999999999999999999999999999999999", "evil", ":", "app\n"}) {
     EXPECT_EQ(Resolve(user).status().code(), absl::StatusCode::kInvalidArgument)
@@ -125,13 +125,47 @@ TEST(UserLookupTest, RefusesAnOversizedDatabase) {
             absl::StatusCode::kInvalidArgument);
 }
 
-TEST(UserLookupTest, ImageStatusNeverShowsANumberAsName) {
-  EXPECT_TRUE(ParseImageUser("1002:5")->has_uid);
-  EXPECT_EQ(ParseImageUser("1002")->uid, 1002);
-  EXPECT_EQ(ParseImageUser("www-data")->username, "www-data");
-  EXPECT_FALSE(ParseImageUser("4294967296").ok());
-  EXPECT_FALSE(ParseImageUser("-1000").ok());
-  EXPECT_FALSE(ParseImageUser("")->has_uid);
+// containerd gives gid 0 for "1000:" and "app:", Docker and podman the group
+// of the user's entry, as this does.
+TEST(UserLookupTest, NothingBehindTheColonIsTheUsersOwnGroup) {
+  for (const char* text : {"1001:", "app:"}) {
+    const absl::StatusOr<User> user = Resolve(text);
+    ASSERT_TRUE(user.ok()) << text << ": " << user.status();
+    EXPECT_EQ(user->uid, 1001u);
+    EXPECT_EQ(user->gid, 1002u);
+  }
+  EXPECT_FALSE(Resolve(":50").ok());
+  EXPECT_FALSE(Resolve(":").ok());
+}
+
+struct ToldUser {
+  const char* text;
+  int64_t uid;  // -1: none
+  const char* name;
+};
+
+// The kubelet takes silence for root; what it hears as a name fails under
+// runAsNonRoot.
+TEST(UserLookupTest, ImageStatusSaysNoLessThanWhatCreateWouldDo) {
+  for (const ToldUser& row :
+       {ToldUser{"", -1, ""}, ToldUser{"1002", 1002, ""},
+        ToldUser{"1002:5", 1002, ""}, ToldUser{"1000:", 1000, ""},
+        ToldUser{"007", 7, ""}, ToldUser{"0", 0, ""}, ToldUser{"0:", 0, ""},
+        ToldUser{"2147483647", 2147483647, ""},
+        ToldUser{"www-data", -1, "www-data"},
+        ToldUser{"www-data:", -1, "www-data"}, ToldUser{"app:staff", -1, "app"},
+        // Refused at create: told as they stand.
+        ToldUser{"2147483648", -1, "2147483648"},
+        ToldUser{"4294967296", -1, "4294967296"},
+        ToldUser{"-1000", -1, "-1000"}, ToldUser{"+0", -1, "+0"},
+        ToldUser{" 0", -1, " 0"}, ToldUser{"0 ", -1, "0 "},
+        ToldUser{":0", -1, ":0"}, ToldUser{":", -1, ":"},
+        ToldUser{"1000:1001:7", -1, "1000:1001:7"}}) {
+    const ImageUser user = ReadImageUser(row.text);
+    EXPECT_EQ(user.has_uid, row.uid >= 0) << row.text;
+    EXPECT_EQ(user.has_uid ? user.uid : -1, row.uid) << row.text;
+    EXPECT_EQ(user.username, row.name) << row.text;
+  }
 }
 
 }  // namespace
