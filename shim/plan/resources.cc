@@ -1,5 +1,7 @@
 #include "shim/plan/resources.h"
 
+#include <limits>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,10 @@ using runtime::v1::LinuxContainerResources;
 
 constexpr uint64_t kDefaultShares = 1024;
 constexpr uint64_t kDefaultPeriod = 100000;
+constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+// The kernel counts pages, of 64 KiB at most, and tells "no limit" as the
+// largest number of them: the kubelet sends what it read.
+constexpr int64_t kNoLimit = kMost / 65536 * 65536;
 
 absl::Status CheckAtLeast(absl::string_view field, const char* name,
                           int64_t value, int64_t least) {
@@ -51,7 +57,7 @@ absl::Status Check(const LinuxContainerResources& resources,
   RETURN_IF_ERROR(CheckAtLeast(field, "cpu_quota", resources.cpu_quota(), -1));
   RETURN_IF_ERROR(CheckAtLeast(field, "cpu_shares", resources.cpu_shares(), 0));
   RETURN_IF_ERROR(CheckAtLeast(field, "memory_limit_in_bytes",
-                               resources.memory_limit_in_bytes(), 0));
+                               resources.memory_limit_in_bytes(), -1));
   RETURN_IF_ERROR(CheckAtLeast(field, "memory_swap_limit_in_bytes",
                                resources.memory_swap_limit_in_bytes(), -1));
   if (resources.oom_score_adj() < -1000 || resources.oom_score_adj() > 1000) {
@@ -63,8 +69,20 @@ absl::Status Check(const LinuxContainerResources& resources,
   return CheckCpuset(field, "cpuset_mems", resources.cpuset_mems());
 }
 
+// What a side leaves open is open, and a sum beyond the numbers is as well.
 int64_t Add(int64_t a, int64_t b) {
-  return a <= 0 || b < 0 ? a : a + b;
+  if (a <= 0 || b < 0) {
+    return a <= 0 ? a : b;
+  }
+  return a > kMost - b ? kMost : a + b;
+}
+
+// Of bytes; 0: no word about them.
+std::optional<int64_t> ReadBytes(int64_t bytes) {
+  if (bytes == 0) {
+    return std::nullopt;
+  }
+  return bytes < 0 || bytes >= kNoLimit ? -1 : bytes;
 }
 
 }  // namespace
@@ -82,11 +100,11 @@ absl::StatusOr<cgroup::Limits> PlanLimits(
   if (resources.cpu_quota() != 0) {
     limits.cpu_quota = resources.cpu_quota();
   }
-  if (resources.memory_limit_in_bytes() > 0) {
-    limits.memory_bytes = resources.memory_limit_in_bytes();
-  }
-  if (resources.memory_swap_limit_in_bytes() > 0) {
-    limits.swap_bytes = resources.memory_swap_limit_in_bytes();
+  limits.memory_bytes = ReadBytes(resources.memory_limit_in_bytes());
+  limits.swap_bytes = ReadBytes(resources.memory_swap_limit_in_bytes());
+  // A limit of both that nobody named can't stand below one of memory.
+  if (limits.memory_bytes == -1 && !limits.swap_bytes) {
+    limits.swap_bytes = -1;
   }
   limits.cpuset_cpus = resources.cpuset_cpus();
   limits.cpuset_mems = resources.cpuset_mems();
@@ -105,6 +123,12 @@ void Merge(const LinuxContainerResources& change,
   if (change.hugepage_limits_size() > 0) {
     resources.clear_hugepage_limits();
   }
+  // No limit of memory means none of memory and swap either, unless it is
+  // named: an older one would stand below.
+  if (change.memory_limit_in_bytes() < 0 &&
+      change.memory_swap_limit_in_bytes() == 0) {
+    resources.set_memory_swap_limit_in_bytes(-1);
+  }
   resources.MergeFrom(change);
   resources.set_oom_score_adj(score);
 }
@@ -112,7 +136,8 @@ void Merge(const LinuxContainerResources& change,
 LinuxContainerResources Sum(const LinuxContainerResources& a,
                             const LinuxContainerResources& b) {
   LinuxContainerResources sum = a;
-  sum.set_cpu_shares(a.cpu_shares() + b.cpu_shares());
+  sum.set_cpu_shares(a.cpu_shares() == 0 ? b.cpu_shares()
+                                         : Add(a.cpu_shares(), b.cpu_shares()));
   sum.set_cpu_quota(Add(a.cpu_quota(), b.cpu_quota()));
   sum.set_memory_limit_in_bytes(
       Add(a.memory_limit_in_bytes(), b.memory_limit_in_bytes()));

@@ -8,8 +8,9 @@
 // The CRI's resources as limits of a cgroup.  Pure.
 namespace caisson::plan {
 
-// What is 0 or empty is no limit of its own.  InvalidArgument names the field,
-// below `field`, and its value.
+// What is 0 or empty is no limit of its own.  Bytes of -1, and those that the
+// kernel shows where there is no limit, lift one.  InvalidArgument names the
+// field, below `field`, and its value.
 absl::StatusOr<cgroup::Limits> PlanLimits(
     const runtime::v1::LinuxContainerResources& resources,
     absl::string_view field);

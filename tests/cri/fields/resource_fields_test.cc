@@ -62,6 +62,34 @@ TEST_F(ResourceFieldsTest, MemoryIsLimited) {
   EXPECT_EQ(response.exit_code(), 137);
 }
 
+// -1, and what the kernel shows where there is none: kubelets send both.
+TEST_F(ResourceFieldsTest, NoLimitOfMemoryIsALimitToo) {
+  const std::string none = layout_.is_v2() ? "max" : "9223372036854771712";
+  const auto limit = [&](const std::string& container) {
+    return Limit(container, "memory.max", "memory", "memory.limit_in_bytes");
+  };
+  const std::string container =
+      StartWith([](auto& it) { it.set_memory_limit_in_bytes(-1); });
+  EXPECT_EQ(limit(container), none);
+  for (const int64_t lifted : {int64_t{-1}, int64_t{9223372036854771712}}) {
+    cri::UpdateContainerResourcesRequest update;
+    update.set_container_id(container);
+    update.mutable_linux()->set_memory_limit_in_bytes(48 << 20);
+    update.mutable_linux()->set_memory_swap_limit_in_bytes(48 << 20);
+    cri::UpdateContainerResourcesResponse updated;
+    const auto method = &cri::RuntimeService::Stub::UpdateContainerResources;
+    grpc::Status status = Call(method, update, updated);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(limit(container), absl::StrCat(48 << 20));
+    update.mutable_linux()->set_memory_limit_in_bytes(lifted);
+    update.mutable_linux()->set_memory_swap_limit_in_bytes(lifted < 0 ? 0
+                                                                      : lifted);
+    status = Call(method, update, updated);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(limit(container), none);
+  }
+}
+
 TEST_F(ResourceFieldsTest, SwapIsLimitedTogetherWithMemory) {
   const std::string container = StartWith([](auto& it) {
     it.set_memory_limit_in_bytes(48 << 20);

@@ -171,7 +171,7 @@ constexpr Refusal kUsers[] = {
      "find group \"nosuch\": not in the image's group file"},
     {"ImagesUserIsEmptyBesideAGroup",
      [](GoodContainer& it) { it.image.user = ":1"; },
-     "user of the image \":1\": empty user or group"},
+     "user of the image \":1\": empty user"},
     {"NumberOfPasswdWraps",
      [](GoodContainer& it) { it.Security().set_run_as_username("huge"); },
      "uid of the image's passwd file \"4294967296\": not in"},
@@ -275,8 +275,8 @@ constexpr Refusal kResources[] = {
      [](GoodContainer& it) { it.Resources().set_cpu_shares(-1024); },
      "resources.cpu_shares: \"-1024\" is negative"},
     {"NegativeMemory",
-     [](GoodContainer& it) { it.Resources().set_memory_limit_in_bytes(-1); },
-     "resources.memory_limit_in_bytes: \"-1\" is negative"},
+     [](GoodContainer& it) { it.Resources().set_memory_limit_in_bytes(-2); },
+     "resources.memory_limit_in_bytes: \"-2\" is negative"},
     {"NegativeSwap",
      [](GoodContainer& it) {
        it.Resources().set_memory_swap_limit_in_bytes(-2);
