@@ -103,6 +103,67 @@ absl::Status CheckPlatform(const json::Value& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckWord(absl::string_view member, const std::string& word) {
+  return word.size() <= kMaxWordBytes
+             ? absl::OkStatus()
+             : Bad("image config",
+                   absl::StrCat(member, " has ", word.size(),
+                                " bytes, more than ", kMaxWordBytes));
+}
+
+// Adds to `total` what execve(2) counts.
+absl::Status CheckStrings(absl::string_view member,
+                          const std::vector<std::string>& strings,
+                          size_t& total) {
+  for (const std::string& text : strings) {
+    if (text.size() >= kMaxStringBytes) {
+      return Bad("image config",
+                 absl::StrCat(member, " has a string of ", text.size(),
+                              " bytes; no program can be given more than ",
+                              kMaxStringBytes - 1));
+    }
+    total += text.size() + 1 + sizeof(char*);
+  }
+  return total <= kMaxProcessBytes
+             ? absl::OkStatus()
+             : Bad("image config",
+                   absl::StrCat(member, " makes its strings more than the ",
+                                kMaxProcessBytes,
+                                " bytes that a program can be given"));
+}
+
+absl::Status CheckSizes(const ImageConfig& config) {
+  RETURN_IF_ERROR(CheckWord("User", config.user));
+  RETURN_IF_ERROR(CheckWord("WorkingDir", config.working_dir));
+  RETURN_IF_ERROR(CheckWord("StopSignal", config.stop_signal));
+  size_t total = 0;
+  RETURN_IF_ERROR(CheckStrings("Entrypoint", config.entrypoint, total));
+  RETURN_IF_ERROR(CheckStrings("Cmd", config.command, total));
+  RETURN_IF_ERROR(CheckStrings("Env", config.env, total));
+  if (config.volumes.size() > kMaxVolumes) {
+    return Bad("image config",
+               absl::StrCat("Volumes has ", config.volumes.size(),
+                            " paths, more than ", kMaxVolumes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadProcess(const json::Value& config, ImageConfig& out) {
+  ASSIGN_OR_RETURN(out.user, json::GetString(config, "User"));
+  ASSIGN_OR_RETURN(out.env, json::GetStrings(config, "Env"));
+  ASSIGN_OR_RETURN(out.entrypoint, json::GetStrings(config, "Entrypoint"));
+  ASSIGN_OR_RETURN(out.command, json::GetStrings(config, "Cmd"));
+  ASSIGN_OR_RETURN(out.working_dir, json::GetString(config, "WorkingDir"));
+  ASSIGN_OR_RETURN(out.stop_signal, json::GetString(config, "StopSignal"));
+  if (const json::Value* volumes = json::Find(config, "Volumes");
+      volumes != nullptr && volumes->is_object()) {
+    for (const auto& [path, unused] : volumes->items()) {
+      out.volumes.push_back(path);
+    }
+  }
+  return CheckSizes(out);
+}
+
 }  // namespace
 
 absl::StatusOr<Manifest> ParseManifest(absl::string_view text) {
@@ -142,6 +203,9 @@ absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view text) {
     return Bad("image config", "no rootfs");
   }
   ASSIGN_OR_RETURN(parsed.diff_ids, json::GetStrings(*rootfs, "diff_ids"));
+  if (parsed.diff_ids.size() > kMaxLayers) {
+    return Bad("image config", "diff_ids is not an array of at most 512");
+  }
   for (const std::string& id : parsed.diff_ids) {
     if (!IsSha256Digest(id)) {
       return Bad("image config", absl::StrCat("diff_id \"", id, "\""));
@@ -151,19 +215,7 @@ absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view text) {
   if (config == nullptr) {
     return parsed;
   }
-  ImageConfig& out = parsed.config;
-  ASSIGN_OR_RETURN(out.user, json::GetString(*config, "User"));
-  ASSIGN_OR_RETURN(out.env, json::GetStrings(*config, "Env"));
-  ASSIGN_OR_RETURN(out.entrypoint, json::GetStrings(*config, "Entrypoint"));
-  ASSIGN_OR_RETURN(out.command, json::GetStrings(*config, "Cmd"));
-  ASSIGN_OR_RETURN(out.working_dir, json::GetString(*config, "WorkingDir"));
-  ASSIGN_OR_RETURN(out.stop_signal, json::GetString(*config, "StopSignal"));
-  if (const json::Value* volumes = json::Find(*config, "Volumes");
-      volumes != nullptr && volumes->is_object()) {
-    for (const auto& [path, unused] : volumes->items()) {
-      out.volumes.push_back(path);
-    }
-  }
+  RETURN_IF_ERROR(ReadProcess(*config, parsed.config));
   return parsed;
 }
 

@@ -16,6 +16,17 @@ inline constexpr size_t kMaxManifestBytes = 4 << 20;
 inline constexpr size_t kMaxConfigBytes = 8 << 20;
 inline constexpr size_t kMaxLayers = 512;
 
+// What a process can be given at all (execve(2), "Limits on size of arguments
+// and environment"): one string, and all strings with their pointers.  The
+// second is three quarters of the default stack limit, whatever it is set to.
+inline constexpr size_t kMaxStringBytes = 128 << 10;
+inline constexpr size_t kMaxProcessBytes = 6 << 20;
+// Each volume is a directory, or a mount, of every container: thirty times as
+// many as images of the wild declare.
+inline constexpr size_t kMaxVolumes = 1024;
+// A path (PATH_MAX), also what names a user or a signal.
+inline constexpr size_t kMaxWordBytes = 4095;
+
 // For the Accept header of a request for a manifest.
 inline constexpr char kManifestTypes[] =
     "application/vnd.oci.image.index.v1+json, "
@@ -48,6 +59,8 @@ struct ParsedConfig {
   std::vector<std::string> diff_ids;  // lowest first
 };
 
+// InvalidArgument names the member that is wrong, or larger than what the
+// constants above say.  Linear in the size of the text.
 absl::StatusOr<ParsedConfig> ParseConfig(absl::string_view json);
 
 }  // namespace caisson::image

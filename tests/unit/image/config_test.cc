@@ -92,5 +92,76 @@ TEST(ImageConfigTest, OversizedTextIsRefused) {
   EXPECT_FALSE(ParseConfig(json + " ").ok());
 }
 
+std::string Quoted(const std::string& text) {
+  return absl::StrCat("'", text, "'");
+}
+
+// COUNT times TEXT, as the members of an array.
+std::string Times(size_t count, const std::string& text) {
+  std::string all;
+  for (size_t i = 0; i < count; ++i) {
+    absl::StrAppend(&all, i == 0 ? "" : ",", text);
+  }
+  return all;
+}
+
+absl::Status ParseMember(const std::string& member) {
+  return ParseConfig(
+             Json(absl::StrCat("{'rootfs': {}, 'config': {", member, "}}")))
+      .status();
+}
+
+// What no execve takes is refused when the image is pulled, naming the member;
+// what it takes is not.
+TEST(ImageConfigTest, MoreThanAProcessCanBeGivenIsRefused) {
+  const std::string longest = "A=" + std::string(kMaxStringBytes - 3, 'x');
+  for (const char* member : {"Env", "Entrypoint", "Cmd"}) {
+    const std::string start = absl::StrCat("'", member, "': [");
+    EXPECT_TRUE(ParseMember(absl::StrCat(start, Quoted(longest), "]")).ok());
+    EXPECT_THAT(
+        std::string(ParseMember(absl::StrCat(start, Quoted(longest + "x"), "]"))
+                        .message()),
+        HasSubstr(absl::StrCat(member, " has a string of 131072")));
+    // 47 of them fit into 6 MiB beside their pointers, 48 don't.
+    EXPECT_TRUE(
+        ParseMember(absl::StrCat(start, Times(47, Quoted(longest)), "]")).ok());
+    EXPECT_THAT(
+        std::string(
+            ParseMember(absl::StrCat(start, Times(48, Quoted(longest)), "]"))
+                .message()),
+        HasSubstr(absl::StrCat(member, " makes its strings more than")));
+  }
+  // Together.
+  const std::string half = Times(24, Quoted(longest));
+  EXPECT_FALSE(
+      ParseMember(absl::StrCat("'Env': [", half, "], 'Cmd': [", half, "]"))
+          .ok());
+  // Pointers count: a million empty strings are 9 MB.
+  EXPECT_FALSE(
+      ParseMember(absl::StrCat("'Cmd': [", Times(1000000, "''"), "]")).ok());
+}
+
+TEST(ImageConfigTest, VolumesAndWordsAreBounded) {
+  const auto volumes = [](size_t count) {
+    std::string all;
+    for (size_t i = 0; i < count; ++i) {
+      absl::StrAppend(&all, i == 0 ? "" : ",", "'/v", i, "': {}");
+    }
+    return absl::StrCat("'Volumes': {", all, "}");
+  };
+  EXPECT_TRUE(ParseMember(volumes(kMaxVolumes)).ok());
+  EXPECT_THAT(std::string(ParseMember(volumes(kMaxVolumes + 1)).message()),
+              HasSubstr("Volumes has 1025 paths, more than 1024"));
+  for (const char* member : {"User", "WorkingDir", "StopSignal"}) {
+    const std::string most = std::string(kMaxWordBytes, 'x');
+    EXPECT_TRUE(
+        ParseMember(absl::StrCat("'", member, "': ", Quoted(most))).ok());
+    EXPECT_THAT(std::string(ParseMember(absl::StrCat("'", member,
+                                                     "': ", Quoted(most + "x")))
+                                .message()),
+                HasSubstr(absl::StrCat(member, " has 4096 bytes")));
+  }
+}
+
 }  // namespace
 }  // namespace caisson::image
