@@ -2,7 +2,7 @@
 
 #include <sys/resource.h>
 
-#include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +12,8 @@
 #include "absl/strings/strip.h"
 #include "runtime/base/status.h"
 #include "shim/plan/check.h"
+#include "shim/plan/environment.h"
+#include "shim/plan/pod.h"
 #include "shim/plan/resources.h"
 #include "shim/plan/signal.h"
 
@@ -21,7 +23,7 @@ namespace {
 namespace cri = ::runtime::v1;
 
 constexpr char kDefaultPath[] =
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr int kDefaultStopSignal = 15;
 
 const cri::LinuxContainerSecurityContext& Security(
@@ -79,49 +81,32 @@ absl::Status SetCommand(const ContainerInputs& inputs,
   return absl::OkStatus();
 }
 
-void SetVariable(std::vector<std::string>& env, const std::string& key,
-                 const std::string& value) {
-  const std::string prefix = key + "=";
-  env.erase(std::remove_if(env.begin(), env.end(),
-                           [&](const std::string& entry) {
-                             return absl::StartsWith(entry, prefix);
-                           }),
-            env.end());
-  env.push_back(prefix + value);
-}
-
-bool HasVariable(const std::vector<std::string>& env, const char* prefix) {
-  return std::any_of(env.begin(), env.end(), [&](const std::string& entry) {
-    return absl::StartsWith(entry, prefix);
-  });
-}
-
 void SetEnvironment(const ContainerInputs& inputs, const std::string& home,
                     keeper::v1::Process& process) {
-  std::vector<std::string> env = {kDefaultPath};
+  Environment env;
+  env.Set("PATH", kDefaultPath);
   for (const std::string& entry : inputs.image.env) {
-    const size_t equals = entry.find('=');
-    if (equals != std::string::npos && equals > 0) {
-      SetVariable(env, entry.substr(0, equals), entry.substr(equals + 1));
-    }
+    env.SetEntry(entry);
   }
   for (const cri::KeyValue& entry : inputs.config.envs()) {
-    SetVariable(env, entry.key(), entry.value());
+    env.Set(entry.key(), entry.value());
   }
   for (const std::string& entry : inputs.edits.env) {
-    const size_t equals = entry.find('=');
-    SetVariable(env, entry.substr(0, equals), entry.substr(equals + 1));
+    env.SetEntry(entry);
   }
-  if (!HasVariable(env, "HOME=")) {
-    SetVariable(env, "HOME", home);
+  if (!env.Has("HOME")) {
+    env.Set("HOME", home);
   }
-  if (!HasVariable(env, "HOSTNAME=") && !inputs.pod_config.hostname().empty()) {
-    SetVariable(env, "HOSTNAME", inputs.pod_config.hostname());
+  const std::string hostname =
+      PodHostname(inputs.pod_config, inputs.node_hostname);
+  if (!env.Has("HOSTNAME") && !hostname.empty()) {
+    env.Set("HOSTNAME", hostname);
   }
-  if (inputs.config.tty() && !HasVariable(env, "TERM=")) {
-    SetVariable(env, "TERM", "xterm");
+  if (inputs.config.tty() && !env.Has("TERM")) {
+    env.Set("TERM", "xterm");
   }
-  process.mutable_env()->Assign(env.begin(), env.end());
+  const std::vector<std::string> all = env.Take();
+  process.mutable_env()->Assign(all.begin(), all.end());
 }
 
 absl::Status SetWorkingDirectory(const ContainerInputs& inputs,
@@ -299,10 +284,10 @@ absl::Status SetStopSignal(const ContainerInputs& inputs,
 absl::Status AddGroups(const ContainerInputs& inputs,
                        ContainerDecision& decision) {
   keeper::v1::Process& process = *decision.plan.mutable_process();
+  std::set<uint32_t> groups(process.groups().begin(), process.groups().end());
   for (const uint32_t id : inputs.edits.groups) {
     RETURN_IF_ERROR(CheckId("additionalGids of a CDI device", id));
-    const auto& groups = process.groups();
-    if (std::find(groups.begin(), groups.end(), id) == groups.end()) {
+    if (groups.insert(id).second) {
       process.add_groups(id);
       decision.ids.push_back(id);
     }

@@ -34,6 +34,8 @@ struct ContainerInputs {
   // The pod's handler.
   std::string handler;
   config::Handler policy;
+  // The machine's, for pods that share its network.
+  std::string node_hostname;
   // The pod has a range of its own.
   bool own_users = false;
   // Files of ours for the container: directory with resolv.conf, hostname

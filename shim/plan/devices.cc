@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -29,39 +32,53 @@ void SetOwner(const ContainerInputs& inputs, Device& device) {
   device.set_gid(static_cast<uint32_t>(security.run_as_group().value()));
 }
 
+// Names in the order they came in.
+struct Names {
+  std::vector<std::string> all;
+  std::set<std::string> seen;
+};
+
 absl::Status AddName(absl::string_view name, absl::string_view field,
-                     std::vector<std::string>& names) {
+                     Names& names) {
   RETURN_IF_ERROR(Annotate(device::CheckQualifiedName(name), field));
   // The kubelet may say it in both ways.
-  if (std::find(names.begin(), names.end(), std::string(name)) == names.end()) {
-    names.emplace_back(name);
+  if (names.seen.insert(std::string(name)).second) {
+    names.all.emplace_back(name);
   }
   return absl::OkStatus();
 }
 
-// The last word about a path holds.  As the CDI has it, a node that names no
-// owner is the container's user's.
-void AddNode(const device::DeviceNode& node, keeper::v1::ContainerPlan& plan) {
-  auto& devices = *plan.mutable_devices();
-  devices.erase(std::remove_if(devices.begin(), devices.end(),
-                               [&](const Device& it) {
-                                 return it.container_path() == node.path;
-                               }),
-                devices.end());
-  Device& added = *plan.add_devices();
+// As the CDI has it, a node that names no owner is the container's user's.
+Device FromNode(const device::DeviceNode& node, const keeper::v1::Process& of) {
+  Device added;
   added.set_host_path(node.host_path);
   added.set_container_path(node.path);
   added.set_permissions(node.permissions);
-  added.set_uid(node.uid.value_or(plan.process().uid()));
-  added.set_gid(node.gid.value_or(plan.process().gid()));
+  added.set_uid(node.uid.value_or(of.uid()));
+  added.set_gid(node.gid.value_or(of.gid()));
   added.set_mode(node.file_mode.value_or(0) & 0777);
+  return added;
+}
+
+// Leaves the last of each path: the last word about one holds.
+void AddLastOfEach(std::vector<Device> devices,
+                   keeper::v1::ContainerPlan& plan) {
+  std::map<std::string, size_t> last;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    last[devices[i].container_path()] = i;
+  }
+  for (size_t i = 0; i < devices.size(); ++i) {
+    if (last[devices[i].container_path()] == i) {
+      *plan.add_devices() = std::move(devices[i]);
+    }
+  }
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> CdiNames(
     const cri::ContainerConfig& config) {
-  std::vector<std::string> names;
+  Names names;
   for (const cri::CDIDevice& each : config.cdi_devices()) {
     RETURN_IF_ERROR(AddName(each.name(), "config.CDI_devices", names));
   }
@@ -80,11 +97,12 @@ absl::StatusOr<std::vector<std::string>> CdiNames(
           AddName(name, absl::StrCat("config.annotations ", key), names));
     }
   }
-  return names;
+  return std::move(names.all);
 }
 
 absl::Status AddDevices(const ContainerInputs& inputs,
                         keeper::v1::ContainerPlan& plan) {
+  std::vector<Device> devices;
   for (const cri::Device& from : inputs.config.devices()) {
     RETURN_IF_ERROR(
         CheckPlainPath("config.devices.host_path", from.host_path()));
@@ -94,15 +112,16 @@ absl::Status AddDevices(const ContainerInputs& inputs,
       return Refuse("config.devices.permissions", from.permissions(),
                     "has other letters than r, w and m");
     }
-    Device& device = *plan.add_devices();
+    Device& device = devices.emplace_back();
     device.set_host_path(from.host_path());
     device.set_container_path(from.container_path());
     device.set_permissions(from.permissions());
     SetOwner(inputs, device);
   }
   for (const device::DeviceNode& node : inputs.edits.nodes) {
-    AddNode(node, plan);
+    devices.push_back(FromNode(node, plan.process()));
   }
+  AddLastOfEach(std::move(devices), plan);
   return absl::OkStatus();
 }
 

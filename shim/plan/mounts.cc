@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,11 +18,20 @@ namespace {
 namespace cri = ::runtime::v1;
 using keeper::v1::Mount;
 
-// Files of procfs that a bind may stand over (lxcfs); nothing else below
-// /proc, or labels and sysctls would go to it (CVE-2019-16884).
-constexpr const char* kProcTargets[] = {
-    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
-    "/proc/swaps",   "/proc/uptime",    "/proc/loadavg", "/proc/slabinfo"};
+// Files of procfs that a bind may stand over, as with runc: lxcfs and tools
+// that restore processes need them.  Nothing else below /proc, or labels and
+// sysctls would go to it (CVE-2019-16884).  Not its /proc/net/dev, which lies
+// in the directory of the one process that mounts it.
+constexpr const char* kProcTargets[] = {"/proc/cpuinfo",
+                                        "/proc/diskstats",
+                                        "/proc/loadavg",
+                                        "/proc/meminfo",
+                                        "/proc/slabinfo",
+                                        "/proc/stat",
+                                        "/proc/swaps",
+                                        "/proc/sys/crypto/fips_enabled",
+                                        "/proc/sys/kernel/ns_last_pid",
+                                        "/proc/uptime"};
 
 absl::Status CheckTarget(const std::string& field, const std::string& target) {
   if (target == "/") {
@@ -32,6 +44,16 @@ absl::Status CheckTarget(const std::string& field, const std::string& target) {
       std::any_of(std::begin(kProcTargets), std::end(kProcTargets),
                   [&](const char* one) { return target == one; });
   return allowed ? absl::OkStatus() : Refuse(field, target, "lies in /proc");
+}
+
+// The host's own procfs in the place of the container's.  Who is in the host's
+// pid namespace with the host's ids sees nothing more by it, and what is
+// written below it goes where it would go without it.
+bool IsHostsProc(const Mount& mount, const ContainerInputs& inputs) {
+  const cri::NamespaceMode pid =
+      inputs.config.linux().security_context().namespace_options().pid();
+  return mount.target() == "/proc" && mount.source() == "/proc" &&
+         pid == cri::NODE && !inputs.own_users;
 }
 
 absl::Status SetPropagation(const cri::Mount& from, const std::string& field,
@@ -64,7 +86,7 @@ absl::Status SetReadOnly(const cri::Mount& from, const std::string& field,
   return absl::OkStatus();
 }
 
-// An image as a volume: always read-only, and nothing in it is run.
+// An image as a volume: always read-only, and its set-user-ID bits are none.
 absl::StatusOr<Mount> ReadImageMount(const cri::Mount& from,
                                      const std::string& field) {
   if (!from.host_path().empty()) {
@@ -184,7 +206,9 @@ absl::StatusOr<Mount> ReadMount(const cri::Mount& from, int index,
   mount.set_plain_below(
       PodDirectoryAbove(mount.source(), inputs.pod_config.metadata().uid()));
   mount.set_target(CleanPath(from.container_path()));
-  RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
+  if (!IsHostsProc(mount, inputs)) {
+    RETURN_IF_ERROR(CheckTarget(field + ".container_path", mount.target()));
+  }
   mount.set_recursive(true);
   mount.set_make_source(true);
   // No device of the host is reached through a volume of a pod that is not
@@ -235,15 +259,17 @@ absl::StatusOr<Mount> ReadEdit(const device::Mount& from,
   return mount;
 }
 
-// Stands in the place of what was there: the last word about a path holds.
-void AddMount(Mount mount, keeper::v1::ContainerPlan& plan) {
-  auto& mounts = *plan.mutable_mounts();
-  mounts.erase(std::remove_if(mounts.begin(), mounts.end(),
-                              [&](const Mount& it) {
-                                return it.target() == mount.target();
-                              }),
-               mounts.end());
-  *plan.add_mounts() = std::move(mount);
+// Leaves the last of each target: the last word about a path holds.
+void AddLastOfEach(std::vector<Mount> mounts, keeper::v1::ContainerPlan& plan) {
+  std::map<std::string, size_t> last;
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    last[mounts[i].target()] = i;
+  }
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    if (last[mounts[i].target()] == i) {
+      *plan.add_mounts() = std::move(mounts[i]);
+    }
+  }
 }
 
 // Whether what is mounted at `target` is nobody's wish but ours.  Below a
@@ -323,15 +349,17 @@ absl::Status AddMounts(const ContainerInputs& inputs,
   plan.set_unmappable_advice(
       absl::StrCat("; handlers.", inputs.handler,
                    ".unmappable = \"unmapped\" would leave it as it is"));
+  std::vector<Mount> mounts;
   int index = 0;
   for (const cri::Mount& from : inputs.config.mounts()) {
     ASSIGN_OR_RETURN(Mount mount, ReadMount(from, index++, inputs));
-    AddMount(std::move(mount), plan);
+    mounts.push_back(std::move(mount));
   }
   for (const device::Mount& from : inputs.edits.mounts) {
     ASSIGN_OR_RETURN(Mount mount, ReadEdit(from, inputs));
-    AddMount(std::move(mount), plan);
+    mounts.push_back(std::move(mount));
   }
+  AddLastOfEach(std::move(mounts), plan);
   for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
     if (IsFree(absl::StrCat("/etc/", name), plan)) {
       AddFile(inputs, name, plan);

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -20,8 +19,6 @@ namespace {
 namespace cri = ::runtime::v1;
 
 constexpr size_t kMaxHostname = 64;
-constexpr size_t kMaxSysctl = 4096;
-constexpr size_t kMaxSysctlName = 255;
 constexpr uint32_t kFirstExtraId = 65536;
 
 // It becomes one of the arguments in CNI_ARGS, which have no quoting.
@@ -167,6 +164,7 @@ absl::Status CheckMode(absl::string_view name, cri::NamespaceMode mode) {
 }
 
 absl::Status ChooseNamespaces(const cri::PodSandboxConfig& config,
+                              const std::string& node_hostname,
                               PodDecision& decision) {
   const cri::NamespaceOption& options =
       config.linux().security_context().namespace_options();
@@ -178,41 +176,7 @@ absl::Status ChooseNamespaces(const cri::PodSandboxConfig& config,
   plan.set_own_uts(own_network);
   plan.set_own_ipc(options.ipc() != cri::NODE);
   RETURN_IF_ERROR(CheckHostname(config.hostname()));
-  plan.set_hostname(config.hostname().empty()
-                        ? config.metadata().name().substr(0, kMaxHostname)
-                        : config.hostname());
-  return absl::OkStatus();
-}
-
-bool IsIpcSysctl(absl::string_view name) {
-  return absl::StartsWith(name, "kernel.shm") ||
-         absl::StartsWith(name, "kernel.msg") || name == "kernel.sem" ||
-         absl::StartsWith(name, "fs.mqueue.");
-}
-
-absl::Status AddSysctls(const cri::LinuxPodSandboxConfig& linux_config,
-                        PodDecision& decision) {
-  for (const auto& [key, value] : linux_config.sysctls()) {
-    RETURN_IF_ERROR(
-        CheckText("config.linux.sysctls", key, kMaxSysctlName, false));
-    for (const char c : key) {
-      if (!absl::ascii_isalnum(c) && !absl::StrContains("._-/", c)) {
-        return Refuse("config.linux.sysctls", key, "is not a sysctl's name");
-      }
-    }
-    const std::string field = absl::StrCat("config.linux.sysctls[", key, "]");
-    RETURN_IF_ERROR(CheckText(field, value, kMaxSysctl, false));
-    std::string name = key;
-    std::replace(name.begin(), name.end(), '/', '.');
-    const bool allowed =
-        (absl::StartsWith(name, "net.") && decision.plan.own_network()) ||
-        (IsIpcSysctl(name) && decision.plan.own_ipc());
-    if (!allowed || absl::StrContains(name, "..")) {
-      return Refuse("config.linux.sysctls", key,
-                    "does not belong to a namespace of the pod");
-    }
-    (*decision.plan.mutable_sysctls())[name] = value;
-  }
+  plan.set_hostname(PodHostname(config, node_hostname));
   return absl::OkStatus();
 }
 
@@ -335,9 +299,22 @@ absl::Status WriteResolvConf(const cri::DNSConfig& dns, PodDecision& decision) {
 
 }  // namespace
 
+std::string PodHostname(const cri::PodSandboxConfig& config,
+                        const std::string& node_hostname) {
+  const cri::NamespaceOption& options =
+      config.linux().security_context().namespace_options();
+  if (options.network() == cri::NODE) {
+    return node_hostname;
+  }
+  return config.hostname().empty()
+             ? config.metadata().name().substr(0, kMaxHostname)
+             : config.hostname();
+}
+
 absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
                                     const config::Config& config,
-                                    const Selinux& selinux) {
+                                    const Selinux& selinux,
+                                    const std::string& node_hostname) {
   const cri::PodSandboxConfig& pod = request.config();
   PodDecision decision;
   RETURN_IF_ERROR(CheckMetadata(pod));
@@ -345,7 +322,7 @@ absl::StatusOr<PodDecision> PlanPod(const cri::RunPodSandboxRequest& request,
   RETURN_IF_ERROR(
       ChooseUsers(pod.linux().security_context(), config, decision));
   RETURN_IF_ERROR(CollectIds(pod.linux().security_context(), decision));
-  RETURN_IF_ERROR(ChooseNamespaces(pod, decision));
+  RETURN_IF_ERROR(ChooseNamespaces(pod, node_hostname, decision));
   // Only checked: the level is not chosen yet.
   RETURN_IF_ERROR(
       ChooseContexts(selinux, pod.linux().security_context().selinux_options(),

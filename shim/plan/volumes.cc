@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -6,6 +5,7 @@
 #include "runtime/base/status.h"
 #include "shim/plan/check.h"
 #include "shim/plan/container.h"
+#include "shim/plan/path_set.h"
 
 namespace caisson::plan {
 namespace {
@@ -34,14 +34,6 @@ absl::StatusOr<std::string> CheckVolume(const std::string& path,
   return clean;
 }
 
-bool IsCovered(const std::string& path, const keeper::v1::ContainerPlan& plan) {
-  return std::any_of(plan.mounts().begin(), plan.mounts().end(),
-                     [&](const Mount& mount) {
-                       return mount.kind() != Mount::ROOT_DIRECTORY &&
-                              IsWithin(path, mount.target());
-                     });
-}
-
 }  // namespace
 
 // A root that can be written needs them as directories only, and then paths
@@ -52,14 +44,21 @@ absl::Status AddVolumes(const ContainerInputs& inputs,
     return absl::OkStatus();
   }
   const bool sealed = plan.read_only_root();
+  PathSet covered;
+  for (const Mount& mount : plan.mounts()) {
+    covered.Insert(mount.target());
+  }
   for (const std::string& path : inputs.image.volumes) {
     absl::StatusOr<std::string> target =
         CheckVolume(path, inputs.config.image().image());
     if (sealed) {
       RETURN_IF_ERROR(target.status());
     }
-    if (!target.ok() || IsCovered(*target, plan)) {
+    if (!target.ok() || covered.Covers(*target)) {
       continue;
+    }
+    if (sealed) {
+      covered.Insert(*target);
     }
     Mount& mount = *plan.add_mounts();
     mount.set_kind(sealed ? Mount::ROOT_PART : Mount::ROOT_DIRECTORY);

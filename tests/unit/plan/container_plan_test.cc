@@ -98,6 +98,27 @@ TEST(ContainerPlanTest, RequestsVariablesGoBeforeTheImages) {
           "HOSTNAME=web-host", "TERM=xterm"));
 }
 
+// Every container has it, as /etc/hostname says it; image and request go
+// before (containerd puts it first as well).
+TEST(ContainerPlanTest, HostnameIsTheNameThatThePodHas) {
+  GoodContainer it;
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME=web-host"));
+  it.pod.clear_hostname();
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME=web"));
+  it.pod.mutable_linux()
+      ->mutable_security_context()
+      ->mutable_namespace_options()
+      ->set_network(cri::NODE);
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME=node-1"));
+  it.pod.set_hostname("web-host");
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME=node-1"));
+  it.image.env = {"HOSTNAME="};
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME="));
+  it.config.add_envs()->set_key("HOSTNAME");
+  it.config.mutable_envs(0)->set_value("mine");
+  EXPECT_THAT(Plan(it).plan.process().env(), Contains("HOSTNAME=mine"));
+}
+
 // Catalogue C6 to C9.
 struct UserRow {
   const char* name;

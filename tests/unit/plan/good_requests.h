@@ -46,6 +46,7 @@ struct GoodContainer {
     inputs.policy = policy;
     inputs.thermal_throttle = thermal_throttle;
     inputs.own_users = own_users;
+    inputs.node_hostname = "node-1";
     inputs.pod_directory = "/run/caisson/pods/p1";
     return inputs;
   }

@@ -160,10 +160,41 @@ TEST(MountsTest, FlagsAndPropagationAreTakenOver) {
                             "/s/shared -> /shared rec shared"}));
 }
 
+// Those that runc lets lxcfs and CRIU have.
 TEST(MountsTest, FilesOfProcThatSomeCoverMayBeCovered) {
-  GoodContainer it;
-  it.AddMount("/var/lib/lxcfs/proc/meminfo", "/proc/meminfo");
-  EXPECT_TRUE(it.Plan().ok());
+  for (const char* file :
+       {"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo",
+        "/proc/slabinfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+        "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid"}) {
+    GoodContainer it;
+    it.AddMount("/var/lib/lxcfs/file", file);
+    EXPECT_TRUE(it.Plan().ok()) << file;
+  }
+  for (const char* other :
+       {"/proc/sys/kernel", "/proc/sys/kernel/core_pattern", "/proc/sys",
+        "/proc/self/attr/exec", "/proc/cpuinfo/x", "/proc/1"}) {
+    GoodContainer it;
+    it.AddMount("/var/lib/lxcfs/file", other);
+    EXPECT_FALSE(it.Plan().ok()) << other;
+  }
+}
+
+TEST(MountsTest, TheHostsProcfsIsForWhoSeesTheHostAnyway) {
+  const auto plan = [](cri::NamespaceMode pid, bool own_users,
+                       const char* source) {
+    GoodContainer it;
+    it.own_users = own_users;
+    it.Security().mutable_namespace_options()->set_pid(pid);
+    it.AddMount(source, "/proc/");
+    return it.Plan().status();
+  };
+  EXPECT_TRUE(plan(cri::NODE, false, "/proc").ok());
+  EXPECT_TRUE(plan(cri::NODE, false, "//proc/").ok());
+  EXPECT_FALSE(plan(cri::NODE, true, "/proc").ok());
+  EXPECT_FALSE(plan(cri::NODE, false, "/proc/1").ok());
+  EXPECT_FALSE(plan(cri::NODE, false, "/tmp").ok());
+  EXPECT_FALSE(plan(cri::POD, false, "/proc").ok());
+  EXPECT_FALSE(plan(cri::CONTAINER, false, "/proc").ok());
 }
 
 struct Refusal {

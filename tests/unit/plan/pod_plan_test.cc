@@ -26,7 +26,7 @@ cri::NamespaceOption& Namespaces(RunPodSandboxRequest& request) {
 
 PodDecision Plan(const RunPodSandboxRequest& request) {
   absl::StatusOr<PodDecision> decision =
-      PlanPod(request, config::Config(), Selinux());
+      PlanPod(request, config::Config(), Selinux(), "node-1");
   EXPECT_TRUE(decision.ok()) << decision.status();
   return decision.ok() ? *std::move(decision) : PodDecision();
 }
@@ -134,7 +134,7 @@ TEST(PodPlanTest, EmptyNamespaceAndUidAreFine) {
   request.mutable_config()->mutable_metadata()->clear_namespace_();
   request.mutable_config()->mutable_metadata()->clear_uid();
   request.mutable_config()->clear_log_directory();
-  EXPECT_TRUE(PlanPod(request, config::Config(), Selinux()).ok());
+  EXPECT_TRUE(PlanPod(request, config::Config(), Selinux(), "node-1").ok());
 }
 
 TEST(PodPlanTest, SysctlsOfNamespacesArePlannedWithDots) {
@@ -153,6 +153,22 @@ TEST(PodPlanTest, SysctlsOfNamespacesArePlannedWithDots) {
                            Pair("kernel.shm_rmid_forced", "1"),
                            Pair("kernel.sem", "250 32000 32 128"),
                            Pair("fs.mqueue.msg_max", "100")));
+}
+
+// A pod on the node's network shares the node's UTS namespace: containerd
+// writes the node's name there too, whatever the request says.
+TEST(PodPlanTest, PodOnTheNodesNetworkHasTheNodesName) {
+  RunPodSandboxRequest request = GoodPod();
+  Namespaces(request).set_network(cri::NODE);
+  for (const char* asked : {"", "web-host"}) {
+    request.mutable_config()->set_hostname(asked);
+    EXPECT_EQ(Plan(request).plan.hostname(), "node-1");
+    EXPECT_FALSE(Plan(request).plan.own_uts());
+  }
+  Namespaces(request).set_network(cri::POD);
+  EXPECT_EQ(Plan(request).plan.hostname(), "web-host");
+  request.mutable_config()->clear_hostname();
+  EXPECT_EQ(Plan(request).plan.hostname(), "web");
 }
 
 TEST(PodPlanTest, CgroupParentLosesItsSurplusSlashes) {
@@ -184,7 +200,7 @@ TEST(PodPlanTest, CgroupParentOfSystemdIsASlice) {
     SCOPED_TRACE(slice.parent);
     request.mutable_config()->mutable_linux()->set_cgroup_parent(slice.parent);
     const absl::StatusOr<PodDecision> decision =
-        PlanPod(request, config, Selinux());
+        PlanPod(request, config, Selinux(), "node-1");
     ASSERT_TRUE(decision.ok()) << decision.status();
     EXPECT_EQ(decision->cgroup_parent, slice.path);
     EXPECT_EQ(decision->slice, slice.slice);

@@ -333,10 +333,10 @@ class PodRefusalTest : public testing::TestWithParam<Refusal> {};
 
 TEST_P(PodRefusalTest, NamesFieldAndValue) {
   RunPodSandboxRequest request = GoodPod();
-  ASSERT_TRUE(PlanPod(request, config::Config(), Selinux()).ok());
+  ASSERT_TRUE(PlanPod(request, config::Config(), Selinux(), "node-1").ok());
   GetParam().change(request);
   const absl::Status status =
-      PlanPod(request, config::Config(), Selinux()).status();
+      PlanPod(request, config::Config(), Selinux(), "node-1").status();
   EXPECT_EQ(status.code(), GetParam().code) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
   EXPECT_LT(status.message().size(), 1024u);
@@ -362,7 +362,8 @@ TEST(PodRefusalOfSystemdTest, NamesTheParent) {
     SCOPED_TRACE(parent.parent);
     RunPodSandboxRequest request = GoodPod();
     request.mutable_config()->mutable_linux()->set_cgroup_parent(parent.parent);
-    const absl::Status status = PlanPod(request, config, Selinux()).status();
+    const absl::Status status =
+        PlanPod(request, config, Selinux(), "node-1").status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("config.linux.cgroup_parent"),
