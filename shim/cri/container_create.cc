@@ -15,10 +15,13 @@
 #include "runtime/device/hook_message.h"
 #include "runtime/identity/id_map.h"
 #include "runtime/kernel/apparmor.h"
+#include "runtime/kernel/hostname.h"
+#include "runtime/seccomp/needs.h"
 #include "shim/cri/cgroup_fds.h"
 #include "shim/cri/log_file.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
+#include "shim/ops/pod_files.h"
 
 namespace caisson::cri {
 namespace {
@@ -147,7 +150,8 @@ absl::Status Runtime::CompileSeccomp(plan::ContainerDecision& decision) {
   ASSIGN_OR_RETURN(
       *process.mutable_seccomp_program(),
       parts_.seccomp->Compile(profile, process.capabilities().bounding()));
-  return absl::OkStatus();
+  return seccomp::CheckNeeds(process.seccomp_program(),
+                             process.no_new_privileges());
 }
 
 absl::StatusOr<std::string> Runtime::FindSame(
@@ -185,8 +189,9 @@ absl::StatusOr<plan::ContainerDecision> Runtime::Decide(
   inputs.handler = handler->first;
   inputs.policy = handler->second;
   inputs.thermal_throttle = parts_.thermal_throttle;
+  inputs.node_hostname = kernel::Hostname();
   inputs.own_users = pod.record.uids_size() > 0;
-  inputs.pod_directory = PodDirectory(pod.id);
+  inputs.pod_directory = ops::PodFilesDirectory(PodDirectory(pod.id));
   inputs.apparmor.enabled = kernel::HasAppArmor();
   ASSIGN_OR_RETURN(inputs.apparmor.profiles, kernel::AppArmorProfiles());
   ASSIGN_OR_RETURN(inputs.edits, FindCdiDevices(request.config()));

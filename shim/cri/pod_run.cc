@@ -1,20 +1,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/id.h"
 #include "runtime/base/log.h"
-#include "runtime/base/read_file.h"
-#include "runtime/base/remove_tree.h"
 #include "runtime/base/rollback.h"
 #include "runtime/base/status.h"
+#include "runtime/kernel/hostname.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
+#include "shim/ops/pod_files.h"
 
 namespace caisson::cri {
 namespace {
@@ -39,22 +37,6 @@ void CopyExtents(
     line.set_host_id(extent.host_id());
     line.set_length(extent.length());
   }
-}
-
-absl::Status WriteFile(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) {
-    return ErrnoError("write", path);
-  }
-  return absl::OkStatus();
-}
-
-// Empty when the host has none, or something else than a file of that name.
-std::string ReadHostFile(const char* path) {
-  constexpr size_t kMost = 1 << 20;
-  return ReadRegularFile(path, kMost).value_or("");
 }
 
 // Under systemd the scope's own cgroup is systemd's to set; "pod" below it is
@@ -153,17 +135,7 @@ absl::Status Runtime::MakePodFiles(const plan::PodDecision& decision,
   const std::string directory = PodDirectory(pod.id);
   RETURN_IF_ERROR(MakeDirectory(directory, 0700));
   RETURN_IF_ERROR(MakeDirectory(directory + "/mounts", 0700));
-  RETURN_IF_ERROR(WriteFile(directory + "/resolv.conf",
-                            decision.resolv_conf.empty()
-                                ? ReadHostFile("/etc/resolv.conf")
-                                : decision.resolv_conf));
-  const std::string& hostname = decision.plan.hostname();
-  RETURN_IF_ERROR(WriteFile(directory + "/hostname", hostname + "\n"));
-  if (!decision.plan.own_network()) {
-    return WriteFile(directory + "/hosts", ReadHostFile("/etc/hosts"));
-  }
-  return WriteFile(directory + "/hosts",
-                   "127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
+  return ops::MakePodFiles(directory, ops::DescribePodFiles(decision));
 }
 
 std::shared_ptr<pod::Keeper> Runtime::AdoptKeeper(const SandboxPtr& pod,
@@ -220,9 +192,15 @@ absl::Status Runtime::StartKeeper(plan::PodDecision decision,
   return AttachNetwork(decision, pod, std::move(result.network), rollback);
 }
 
-absl::Status Runtime::AttachNetwork(const plan::PodDecision& /*decision*/,
+absl::Status Runtime::AttachNetwork(const plan::PodDecision& decision,
                                     const SandboxPtr& pod, UniqueFd network,
                                     Rollback& rollback) {
+  if (!decision.network_sysctls.empty()) {
+    // Better than to leave them out without a word.
+    return absl::UnimplementedError(
+        absl::StrCat("sysctl ", decision.network_sysctls.begin()->first,
+                     ": those of an interface can't be written yet"));
+  }
   const std::string path =
       absl::StrCat(parts_.config.state, "/netns/", pod->id);
   // The intent first: a crash from here on leaves something to undo.
@@ -240,7 +218,8 @@ absl::Status Runtime::AttachNetwork(const plan::PodDecision& /*decision*/,
 absl::StatusOr<std::string> Runtime::RunPod(
     const v1::RunPodSandboxRequest& request) {
   ASSIGN_OR_RETURN(plan::PodDecision decision,
-                   plan::PlanPod(request, parts_.config, parts_.selinux));
+                   plan::PlanPod(request, parts_.config, parts_.selinux,
+                                 kernel::Hostname()));
   if (decision.plan.own_network()) {
     absl::Status ready = parts_.cni->CheckReady();
     if (!ready.ok()) {
@@ -270,8 +249,9 @@ absl::StatusOr<std::string> Runtime::RunPod(
   RETURN_IF_ERROR(Annotate(LeaseIds(decision, *pod), "run pod sandbox"));
   rollback.Add("record",
                [this, pod] { return parts_.store->RemovePod(pod->id); });
-  rollback.Add("directory",
-               [this, pod] { return RemoveTree(PodDirectory(pod->id)); });
+  rollback.Add("directory", [this, pod] {
+    return ops::RemovePodDirectory(PodDirectory(pod->id));
+  });
   rollback.Add("cgroup", [this, pod] { return RemovePodCgroup(*pod); });
   absl::Status status = MakePodFiles(decision, *pod);
   if (status.ok()) {

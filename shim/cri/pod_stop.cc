@@ -2,10 +2,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/log.h"
-#include "runtime/base/remove_tree.h"
 #include "runtime/base/status.h"
 #include "shim/cri/runtime.h"
 #include "shim/cri/status_mapping.h"
+#include "shim/ops/pod_files.h"
 
 namespace caisson::cri {
 
@@ -117,8 +117,9 @@ absl::Status Runtime::RemovePod(const std::string& id) {
   const std::lock_guard<std::mutex> operation(pod.operation);
   RETURN_IF_ERROR(
       Annotate(FromWork(RemovePodCgroup(pod)), "remove pod sandbox"));
-  RETURN_IF_ERROR(Annotate(FromWork(RemoveTree(PodDirectory(pod.id))),
-                           "remove pod sandbox"));
+  RETURN_IF_ERROR(
+      Annotate(FromWork(ops::RemovePodDirectory(PodDirectory(pod.id))),
+               "remove pod sandbox"));
   RETURN_IF_ERROR(parts_.store->RemovePod(pod.id));
   levels_.Release(pod.record.selinux_level());
   const std::lock_guard<std::mutex> lock(mutex_);

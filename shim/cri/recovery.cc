@@ -9,6 +9,7 @@
 #include "runtime/base/remove_tree.h"
 #include "runtime/base/status.h"
 #include "shim/cri/runtime.h"
+#include "shim/ops/pod_files.h"
 
 namespace caisson::cri {
 namespace {
@@ -152,7 +153,7 @@ absl::Status Runtime::Recover() {
   // What no record owns.
   for (const std::string& id : IdsIn(parts_.config.state + "/pods")) {
     if (!pods.contains(id)) {
-      RETURN_IF_ERROR(RemoveTree(PodDirectory(id)));
+      RETURN_IF_ERROR(ops::RemovePodDirectory(PodDirectory(id)));
     }
   }
   for (const std::string& id : IdsIn(parts_.config.root + "/containers")) {
