@@ -117,8 +117,6 @@ exit "$bad"
 # runtime/keeper/pod_steps.cc | open(path.c_str(), O_PATH | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | umount2(path.c_str() | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | rmdir(path.c_str()) | the daemon's own directory of the pod
-# runtime/keeper/container_steps.cc | open("/dev/null" | the host's, by the keeper
-# runtime/keeper/exec_steps.cc | open("/dev/null" | the host's, by the keeper
 # runtime/keeper/host_mounts.cc | open("/proc/self/ns/mnt" | of the fork server, before any namespace
 # shim/ctl/check_probes.cc | std::istreambuf_iterator<char>(file) | files of the kernel, by the operator's tool
 # shim/cri/lookup.cc | std::getline(file, text) | the kernel's boot id

@@ -1,6 +1,5 @@
 #include "runtime/keeper/child.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -10,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
 #include "runtime/keeper/child_message.h"
-#include "runtime/keeper/program.h"
 
 namespace caisson::keeper {
 namespace {
@@ -127,10 +125,10 @@ constexpr ChildStep kProcessSteps[] = {
     // Closed, not marked: execve of /proc/self/fd/N must find nothing.
     {"close-other-files", steps::CloseOtherFiles},
     // No way back below this line: a failure reports and exits.
-    // Without no_new_privileges the filter needs CAP_SYS_ADMIN: load it now.
-    {"load-seccomp-privileged", steps::LoadSeccompPrivileged},
     {"drop-bounding-set", steps::DropBoundingSet},
     {"switch-user", steps::SwitchUser},
+    // Without no_new_privileges the filter needs CAP_SYS_ADMIN, which is kept,
+    // not in effect, until the filter is loaded.
     {"set-capabilities", steps::SetCapabilities},
     {"forbid-new-privileges", steps::ForbidNewPrivileges},
     // What was asked for is compared with what the kernel has.
@@ -149,16 +147,32 @@ constexpr ChildStep kStartSteps[] = {
 };
 
 constexpr ChildStep kLastSteps[] = {
-    // Last: the filter must not have to allow any of the above.
-    {"load-seccomp", steps::LoadSeccomp},
+    // All but the execve, for which the filter must allow nothing more.
+    {"prepare-program", steps::PrepareProgram},
+    // Loaded by Become(), right before the program.
+    {"load-seccomp", steps::PrepareSeccomp},
 };
+
+// A filter may allow write(2), as other runtimes need it, and not sendmsg(2).
+void Report(ChildContext& context, const v1::ChildMessage& message) {
+  if (SendMessage(context.channel, message, {}).ok()) {
+    return;
+  }
+  const std::string bytes = message.SerializeAsString();
+  std::string frame;
+  for (int shift = 0; shift < 32; shift += 8) {
+    frame.push_back(static_cast<char>(bytes.size() >> shift & 0xff));
+  }
+  frame += bytes;
+  // The keeper sees the end of the channel if this fails.
+  [[maybe_unused]] const ssize_t written =
+      write(context.channel, frame.data(), frame.size());
+}
 
 [[noreturn]] void Fail(ChildContext& context, const absl::Status& status) {
   v1::ChildMessage message;
   *message.mutable_error() = ToError(status, context.failed);
-  // The keeper sees the end of the channel if this fails.
-  [[maybe_unused]] const absl::Status sent =
-      SendMessage(context.channel, message, {});
+  Report(context, message);
   _exit(1);
 }
 
@@ -170,9 +184,17 @@ void Run(const ChildStep (&table)[count], ChildContext& context) {
   }
 }
 
+// The filter applies from its load on, so nothing else stands here: a profile
+// that allows capset(2), execve(2) and exit_group(2) will do, and so will
+// whatever other runtimes ask for.
 [[noreturn]] void Become(ChildContext& context) {
-  umask(context.process.umask());
-  Fail(context, ExecuteProgram(context.process));
+  absl::Status status = steps::LoadSeccomp(context);
+  if (status.ok()) {
+    status = context.program.Execute();
+  } else {
+    context.failed = "load-seccomp";
+  }
+  Fail(context, status);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/types.h>
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "api/keeper/v1/keeper.pb.h"
 #include "runtime/base/unique_fd.h"
 #include "runtime/keeper/pod.h"
+#include "runtime/keeper/program.h"
 #include "runtime/keeper/step.h"
 #include "runtime/mount/source.h"
 #include "runtime/rootfs/devices.h"
@@ -48,6 +50,7 @@ struct ChildContext {
   const v1::Process& process;
   // To the keeper: reports, and the byte that starts the program.
   int channel = -1;
+  // -1: the container's own /dev/null, opened when its root is the process's.
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
@@ -75,6 +78,9 @@ struct ChildContext {
   UniqueFd root;
   UniqueFd proc;
   UniqueFd terminal;
+  // Ready to be executed, and the filter to be loaded before: empty for none.
+  Program program;
+  std::vector<sock_filter> filter;
   v1::ReadBack read_back;
   StepTimes times;
   std::string failed;
@@ -138,15 +144,19 @@ absl::Status EnterWorkingDirectory(ChildContext& context);
 absl::Status SetSecurityLabels(ChildContext& context);
 absl::Status CloseKeeperFiles(ChildContext& context);
 absl::Status CloseOtherFiles(ChildContext& context);
+absl::Status PrepareProgram(ChildContext& context);
 
 // init_identity.cc
 absl::Status ReadIdMaps(ChildContext& context);
-absl::Status LoadSeccompPrivileged(ChildContext& context);
 absl::Status DropBoundingSet(ChildContext& context);
 absl::Status SwitchUser(ChildContext& context);
 absl::Status SetCapabilities(ChildContext& context);
 absl::Status ForbidNewPrivileges(ChildContext& context);
 absl::Status ReadBack(ChildContext& context);
+absl::Status PrepareSeccomp(ChildContext& context);
+// Not a step: nothing may run between the filter and the program but what
+// every filter must allow.  In the init, or in a child of it that becomes a
+// hook.  The error starts with "load-seccomp".
 absl::Status LoadSeccomp(ChildContext& context);
 
 }  // namespace steps

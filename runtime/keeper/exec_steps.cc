@@ -20,7 +20,6 @@ struct ExecContext {
 
   UniqueFd channel;
   UniqueFd child_channel;
-  UniqueFd null;
   UniqueFd stage;
   std::unique_ptr<Exec> exec;
 };
@@ -45,10 +44,6 @@ absl::Status OpenExecStdio(ExecContext& context) {
   }
   context.channel.reset(ends[0]);
   context.child_channel.reset(ends[1]);
-  context.null.reset(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!context.null.ok()) {
-    return ErrnoError("open", "/dev/null");
-  }
   const kernel::Owner owner = context.container.owner;
   for (const uint32_t position :
        {context.plan.stdin_fd(), context.plan.stdout_fd(),
@@ -61,11 +56,6 @@ absl::Status OpenExecStdio(ExecContext& context) {
   return absl::OkStatus();
 }
 
-int OrNull(const ExecContext& context, uint32_t position) {
-  const int fd = context.fds.Borrow(position);
-  return fd < 0 ? context.null.get() : fd;
-}
-
 absl::Status ForkExec(ExecContext& context) {
   kernel::ForkOptions options;
   options.cgroup = context.fds.Borrow(context.plan.cgroup().unified_fd());
@@ -76,9 +66,9 @@ absl::Status ForkExec(ExecContext& context) {
     process.set_tty(context.plan.tty());
     ChildContext child{context.pod, process};
     child.channel = context.child_channel.get();
-    child.stdin_fd = OrNull(context, context.plan.stdin_fd());
-    child.stdout_fd = OrNull(context, context.plan.stdout_fd());
-    child.stderr_fd = OrNull(context, context.plan.stderr_fd());
+    child.stdin_fd = context.fds.Borrow(context.plan.stdin_fd());
+    child.stdout_fd = context.fds.Borrow(context.plan.stdout_fd());
+    child.stderr_fd = context.fds.Borrow(context.plan.stderr_fd());
     for (const uint32_t position : context.plan.cgroup().tasks_fds()) {
       child.tasks.push_back(context.fds.Borrow(position));
     }
@@ -133,7 +123,7 @@ absl::StatusOr<std::unique_ptr<Exec>> RunExec(const v1::ExecPlan& plan,
                                               EventLoop& loop, StepTimes& times,
                                               std::string& failed) {
   ExecContext context{plan,   fds, pod, container, loop, times,
-                      failed, {},  {},  {},        {},   {}};
+                      failed, {},  {},  {},        {}};
   absl::Status status = RunSteps<ExecContext>(kExecTable, context);
   if (!status.ok()) {
     UniqueFd none;

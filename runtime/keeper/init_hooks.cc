@@ -81,6 +81,7 @@ absl::Status RunStartHooks(ChildContext& context) {
   }
   ASSIGN_OR_RETURN(const ReceivedMessage received,
                    ReceiveMessage(context.channel));
+  RETURN_IF_ERROR(PrepareSeccomp(context));
   for (const v1::Hook& hook : context.plan->start_hooks()) {
     // Every hook of a plan names its own timeout.
     RETURN_IF_ERROR(device::RunHook(

@@ -25,24 +25,20 @@ constexpr int kCapabilityBits = 64;
 // A map of 340 lines of 33 bytes is longer than any other file read here.
 constexpr size_t kMaxMapBytes = 16384;
 
-absl::Status InstallFilter(const std::string& program) {
-  if (program.empty()) {
-    return absl::OkStatus();
-  }
-  if (program.size() % sizeof(sock_filter) != 0 ||
-      program.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
-    return absl::InternalError("load seccomp filter: malformed program");
-  }
-  // A copy, for the bytes of a message are not aligned.
-  std::vector<sock_filter> filter(program.size() / sizeof(sock_filter));
-  program.copy(reinterpret_cast<char*>(filter.data()), program.size());
-  sock_fprog prog = {};
-  prog.len = static_cast<unsigned short>(filter.size());
-  prog.filter = filter.data();
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0) {
-    return ErrnoError("load", "seccomp filter");
-  }
-  return absl::OkStatus();
+// What loading a filter takes without no_new_privileges (seccomp(2)).
+constexpr uint64_t kFilterCapability = uint64_t{1} << CAP_SYS_ADMIN;
+
+// Whether the process keeps a capability that its program will not have.
+bool KeepsFilterCapability(const v1::Process& process) {
+  return !process.seccomp_program().empty() && !process.no_new_privileges();
+}
+
+kernel::CapabilityState StateOf(const v1::Capabilities& wanted) {
+  kernel::CapabilityState state;
+  state.permitted = wanted.permitted();
+  state.effective = wanted.effective();
+  state.inheritable = wanted.inheritable();
+  return state;
 }
 
 uint64_t ReadBounding() {
@@ -205,13 +201,6 @@ absl::Status ReadIdMaps(ChildContext& context) {
   return absl::OkStatus();
 }
 
-absl::Status LoadSeccompPrivileged(ChildContext& context) {
-  if (context.process.no_new_privileges()) {
-    return absl::OkStatus();
-  }
-  return InstallFilter(context.process.seccomp_program());
-}
-
 absl::Status DropBoundingSet(ChildContext& context) {
   return kernel::LimitBoundingSet(context.process.capabilities().bounding());
 }
@@ -225,10 +214,10 @@ absl::Status SwitchUser(ChildContext& context) {
 
 absl::Status SetCapabilities(ChildContext& context) {
   const v1::Capabilities& wanted = context.process.capabilities();
-  kernel::CapabilityState state;
-  state.permitted = wanted.permitted();
-  state.effective = wanted.effective();
-  state.inheritable = wanted.inheritable();
+  kernel::CapabilityState state = StateOf(wanted);
+  if (KeepsFilterCapability(context.process)) {
+    state.permitted |= kFilterCapability;
+  }
   RETURN_IF_ERROR(kernel::SetCapabilities(state));
   return kernel::SetAmbient(wanted.ambient());
 }
@@ -244,16 +233,50 @@ absl::Status ForbidNewPrivileges(ChildContext& context) {
 absl::Status ReadBack(ChildContext& context) {
   v1::ReadBack& read = context.read_back;
   RETURN_IF_ERROR(ReadIds(read));
-  RETURN_IF_ERROR(ReadCapabilities(*read.mutable_capabilities()));
+  v1::Capabilities& capabilities = *read.mutable_capabilities();
+  RETURN_IF_ERROR(ReadCapabilities(capabilities));
+  if (KeepsFilterCapability(context.process)) {
+    // LoadSeccomp() takes it away again, or there is no program.
+    capabilities.set_permitted(
+        capabilities.permitted() &
+        (~kFilterCapability | context.process.capabilities().permitted()));
+  }
   read.set_no_new_privileges(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
   return CompareWithPlan(context.process, read);
 }
 
+absl::Status PrepareSeccomp(ChildContext& context) {
+  const std::string& program = context.process.seccomp_program();
+  if (program.size() % sizeof(sock_filter) != 0 ||
+      program.size() / sizeof(sock_filter) > BPF_MAXINSNS) {
+    return absl::InternalError("load seccomp filter: malformed program");
+  }
+  // A copy, for the bytes of a message are not aligned.
+  context.filter.resize(program.size() / sizeof(sock_filter));
+  program.copy(reinterpret_cast<char*>(context.filter.data()), program.size());
+  return absl::OkStatus();
+}
+
 absl::Status LoadSeccomp(ChildContext& context) {
-  if (!context.process.no_new_privileges()) {
+  if (context.filter.empty()) {
     return absl::OkStatus();
   }
-  return InstallFilter(context.process.seccomp_program());
+  const bool keeps = KeepsFilterCapability(context.process);
+  const kernel::CapabilityState last = StateOf(context.process.capabilities());
+  if (keeps) {
+    kernel::CapabilityState loading = last;
+    loading.permitted |= kFilterCapability;
+    loading.effective |= kFilterCapability;
+    RETURN_IF_ERROR(Annotate(kernel::SetCapabilities(loading), "load-seccomp"));
+  }
+  sock_fprog program = {};
+  program.len = static_cast<unsigned short>(context.filter.size());
+  program.filter = context.filter.data();
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
+    return Annotate(ErrnoError("load", "seccomp filter"), "load-seccomp");
+  }
+  return keeps ? Annotate(kernel::SetCapabilities(last), "load-seccomp")
+               : absl::OkStatus();
 }
 
 }  // namespace caisson::keeper::steps

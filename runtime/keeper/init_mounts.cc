@@ -143,20 +143,31 @@ absl::Status MountQueues(int dev) {
   return MountAt(dev, "mqueue", std::move(mqueue), kHardened).status();
 }
 
-// The volume of number `index`, ready to be attached.  One of an image is put
-// together in the stage: an overlay is made of attached mounts only.
-absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
-  const auto image = context.image_sources.find(index);
-  if (image == context.image_sources.end()) {
-    return std::move(context.sources[static_cast<size_t>(index)]);
+// An image without layers: a directory of the pod's root, with nothing in it.
+absl::StatusOr<UniqueFd> MountNothing(const ChildContext& context) {
+  ASSIGN_OR_RETURN(kernel::NewFilesystem tmpfs,
+                   kernel::NewFilesystem::Open("tmpfs"));
+  RETURN_IF_ERROR(tmpfs.Set("mode", "755"));
+  RETURN_IF_ERROR(tmpfs.Set("nr_inodes", "2"));
+  RETURN_IF_ERROR(tmpfs.Set("nr_blocks", "1"));
+  RETURN_IF_ERROR(tmpfs.Set("uid", absl::StrCat(context.pod.root.uid).c_str()));
+  RETURN_IF_ERROR(tmpfs.Set("gid", absl::StrCat(context.pod.root.gid).c_str()));
+  RETURN_IF_ERROR(tmpfs.SetContext(context.plan->file_context()));
+  return tmpfs.Mount(MOUNT_ATTR_RDONLY | kHardened);
+}
+
+// The layers of a volume, attached in the stage one upon the other.
+absl::StatusOr<UniqueFd> MountLayers(ChildContext& context,
+                                     std::vector<UniqueFd>& layers,
+                                     const std::string& stem) {
+  if (layers.empty()) {
+    ASSIGN_OR_RETURN(UniqueFd nothing, MountNothing(context));
+    RETURN_IF_ERROR(AttachAtNew(nothing.get(), stem).status());
+    return nothing;
   }
-  if (chdir("/") != 0) {
-    return ErrnoError("enter", "stage");
-  }
-  const std::string stem = absl::StrCat(kStageVolume, index);
   rootfs::OverlayPlan overlay;
   overlay.file_context = context.plan->file_context();
-  for (const UniqueFd& layer : image->second) {
+  for (const UniqueFd& layer : layers) {
     ASSIGN_OR_RETURN(
         std::string name,
         AttachAtNew(layer.get(),
@@ -169,11 +180,27 @@ absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
     RETURN_IF_ERROR(MakeStagePoint(kStageEmpty, true));
     overlay.layers.push_back(kStageEmpty);
   }
-  UniqueFd whole = std::move(image->second[0]);
-  if (overlay.layers.size() > 1) {
-    ASSIGN_OR_RETURN(whole, rootfs::MountReadOnlyOverlay(overlay));
-    RETURN_IF_ERROR(AttachAtNew(whole.get(), stem).status());
+  if (overlay.layers.size() == 1) {
+    return std::move(layers[0]);
   }
+  ASSIGN_OR_RETURN(UniqueFd whole, rootfs::MountReadOnlyOverlay(overlay));
+  RETURN_IF_ERROR(AttachAtNew(whole.get(), stem).status());
+  return whole;
+}
+
+// The volume of number `index`, ready to be attached.  One of an image is put
+// together in the stage: an overlay is made of attached mounts only.
+absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
+  const auto image = context.image_sources.find(index);
+  if (image == context.image_sources.end()) {
+    return std::move(context.sources[static_cast<size_t>(index)]);
+  }
+  if (chdir("/") != 0) {
+    return ErrnoError("enter", "stage");
+  }
+  const std::string stem = absl::StrCat(kStageVolume, index);
+  ASSIGN_OR_RETURN(const UniqueFd whole,
+                   MountLayers(context, image->second, stem));
   const std::string& path = context.plan->mounts(index).sub_path();
   ASSIGN_OR_RETURN(
       const UniqueFd part,
@@ -181,7 +208,8 @@ absl::StatusOr<mount::Source> VolumeSource(ChildContext& context, int index) {
   mount::Source volume;
   ASSIGN_OR_RETURN(volume.tree, kernel::CloneTreeAt(part.get(), false));
   kernel::MountAttributes attributes;
-  attributes.set = MOUNT_ATTR_RDONLY | kHardened;
+  // Programs of it may be run, as the CRI's own tests do.
+  attributes.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   attributes.propagation = MS_PRIVATE;
   RETURN_IF_ERROR(kernel::SetMountAttributes(volume.tree.get(), attributes));
   return volume;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <climits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/status.h"
@@ -25,6 +26,7 @@ namespace {
 // The channel's number from close-other-files on.
 constexpr int kChannel = 3;
 constexpr unsigned kFirstUnwanted = 4;
+constexpr char kNull[] = "/dev/null";
 
 absl::StatusOr<UniqueFd> OpenMultiplexer(int root) {
   // Non-blocking: the keeper reads from it all that is there.
@@ -81,6 +83,72 @@ absl::Status AttachTerminal(ChildContext& context) {
   return absl::OkStatus();
 }
 
+absl::Status CheckNull(int fd) {
+  struct stat facts = {};
+  if (fstat(fd, &facts) != 0) {
+    return ErrnoError("stat", kNull);
+  }
+  return S_ISCHR(facts.st_mode) && facts.st_rdev == makedev(1, 3)
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(
+                   absl::StrCat("check ", kNull, ": not the null device"));
+}
+
+// The container's own, never the host's: who owns that node there could change
+// owner and mode of it for all of the machine.  What stands at its name may be
+// anything (CVE-2025-31133, CVE-2025-52881): it is looked at before it is
+// opened, and opened without waiting, for it may be exchanged meanwhile.
+absl::StatusOr<UniqueFd> OpenNull(int root) {
+  ASSIGN_OR_RETURN(const UniqueFd found,
+                   kernel::OpenInRoot(root, kNull, O_PATH));
+  RETURN_IF_ERROR(CheckNull(found.get()));
+  ASSIGN_OR_RETURN(
+      UniqueFd null,
+      kernel::OpenInRoot(root, kNull, O_RDWR | O_NOCTTY | O_NONBLOCK));
+  RETURN_IF_ERROR(CheckNull(null.get()));
+  if (fcntl(null.get(), F_SETFL, O_RDWR) != 0) {
+    return ErrnoError("set", "/dev/null to wait");
+  }
+  return null;
+}
+
+// The reading end of a pipe that nobody can write to: as empty as the null
+// device.  Its owner may open it again as /dev/stdin.
+absl::StatusOr<UniqueFd> OpenNothing(const v1::Process& process) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return ErrnoError("create", "pipe");
+  }
+  UniqueFd nothing(ends[0]);
+  const UniqueFd writer(ends[1]);
+  if (fchown(nothing.get(), process.uid(), process.gid()) != 0) {
+    return ErrnoError("change owner of", "pipe");
+  }
+  return nothing;
+}
+
+// A container without a null device, as with a volume over /dev or on a mount
+// whose devices can't be used, is not refused for its input: nothing is read
+// from a pipe as well.  What is to be discarded has no other place.
+absl::Status AttachNull(ChildContext& context) {
+  absl::StatusOr<UniqueFd> null = OpenNull(context.root.get());
+  for (const auto& [number, given] :
+       {std::pair(1, context.stdout_fd), std::pair(2, context.stderr_fd)}) {
+    if (given < 0) {
+      RETURN_IF_ERROR(null.status());
+      RETURN_IF_ERROR(Duplicate(null->get(), number));
+    }
+  }
+  if (context.stdin_fd >= 0) {
+    return absl::OkStatus();
+  }
+  if (!null.ok()) {
+    null = OpenNothing(context.process);
+  }
+  RETURN_IF_ERROR(null.status());
+  return Duplicate(null->get(), 0);
+}
+
 }  // namespace
 
 absl::Status AttachStdio(ChildContext& context) {
@@ -88,9 +156,15 @@ absl::Status AttachStdio(ChildContext& context) {
     return AttachTerminal(context);
   }
   // The keeper's fds are above 2: its own three are always open.
-  RETURN_IF_ERROR(Duplicate(context.stdin_fd, 0));
-  RETURN_IF_ERROR(Duplicate(context.stdout_fd, 1));
-  return Duplicate(context.stderr_fd, 2);
+  const int given[] = {context.stdin_fd, context.stdout_fd, context.stderr_fd};
+  bool complete = true;
+  for (int number = 0; number < 3; ++number) {
+    complete = complete && given[number] >= 0;
+    if (given[number] >= 0) {
+      RETURN_IF_ERROR(Duplicate(given[number], number));
+    }
+  }
+  return complete ? absl::OkStatus() : AttachNull(context);
 }
 
 absl::Status EnterWorkingDirectory(ChildContext& context) {
@@ -157,6 +231,11 @@ absl::Status CloseOtherFiles(ChildContext& context) {
   if (close_range(first, ~0U, 0) != 0) {
     return ErrnoError("close", "other files");
   }
+  return absl::OkStatus();
+}
+
+absl::Status PrepareProgram(ChildContext& context) {
+  ASSIGN_OR_RETURN(context.program, Program::Prepare(context.process));
   return absl::OkStatus();
 }
 

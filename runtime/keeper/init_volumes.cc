@@ -17,7 +17,7 @@ namespace {
 
 bool IsInKernelFilesystem(const std::string& target) {
   return target == "/sys" || absl::StartsWith(target, "/sys/") ||
-         absl::StartsWith(target, "/proc/");
+         target == "/proc" || absl::StartsWith(target, "/proc/");
 }
 
 // Parents are lifted first, with all that is mounted below them.

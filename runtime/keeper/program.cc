@@ -1,10 +1,16 @@
 #include "runtime/keeper/program.h"
 
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
+#include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -46,35 +52,84 @@ void ResetSignals() {
   }
 }
 
-}  // namespace
-
-absl::Status ExecuteProgram(const v1::Process& process) {
+// What the program is looked for at.
+std::vector<std::string> Candidates(const v1::Process& process) {
   const std::string& program = process.argv(0);
-  const std::vector<char*> argv = Pointers(process.argv());
-  const std::vector<char*> env = Pointers(process.env());
-  ResetSignals();
   if (absl::StrContains(program, "/")) {
-    execve(program.c_str(), argv.data(), env.data());
-    return ErrnoError("exec", program);
+    return {program};
   }
-  // As execvpe(3) does, but with the container's PATH, not ours.
-  int error = ENOENT;
+  std::vector<std::string> paths;
   for (absl::string_view directory : absl::StrSplit(SearchPath(process), ':')) {
-    const std::string path =
-        absl::StrCat(directory.empty() ? "." : directory, "/", program);
-    execve(path.c_str(), argv.data(), env.data());
-    if (errno != ENOENT && errno != ENOTDIR) {
-      error = errno;
-    }
-    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
-      break;
-    }
+    paths.push_back(
+        absl::StrCat(directory.empty() ? "." : directory, "/", program));
   }
+  return paths;
+}
+
+bool IsAbsence(int error) {
+  return error == ENOENT || error == ENOTDIR;
+}
+
+absl::Status Failure(const std::string& program, int error) {
   errno = error;
-  return error == ENOENT
+  return error == ENOENT && !absl::StrContains(program, "/")
              ? absl::NotFoundError(absl::StrCat(
                    "exec ", program, ": executable file not found in $PATH"))
              : ErrnoError("exec", program);
+}
+
+// The heap must not ask the kernel for more, nor give anything back, until the
+// program runs: errors are put together under its filter.
+void KeepRoomOnHeap() {
+  constexpr size_t kRoom = 64 << 10;
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_MMAP_THRESHOLD, INT_MAX);
+  void* const room = malloc(kRoom);
+  // Written to, or the compiler leaves it out.
+  if (room != nullptr) {
+    *static_cast<volatile char*>(room) = 0;
+  }
+  free(room);
+}
+
+}  // namespace
+
+absl::StatusOr<Program> Program::Prepare(const v1::Process& process) {
+  Program program;
+  program.process_ = &process;
+  umask(process.umask());
+  ResetSignals();
+  int error = ENOENT;
+  for (std::string& path : Candidates(process)) {
+    // With the ids and capabilities that execve will look at.
+    if (faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0) {
+      program.paths_.push_back(std::move(path));
+    } else if (!IsAbsence(errno) || absl::StrContains(process.argv(0), "/")) {
+      error = errno;
+    }
+  }
+  if (program.paths_.empty()) {
+    return Failure(process.argv(0), error);
+  }
+  program.argv_ = Pointers(process.argv());
+  program.env_ = Pointers(process.env());
+  KeepRoomOnHeap();
+  return program;
+}
+
+absl::Status Program::Execute() const {
+  // As execvpe(3) does.
+  int error = ENOENT;
+  for (const std::string& path : paths_) {
+    execve(path.c_str(), argv_.data(), env_.data());
+    if (!IsAbsence(errno) || paths_.size() == 1) {
+      error = errno;
+    }
+    if (!IsAbsence(errno) && errno != EACCES) {
+      break;
+    }
+  }
+  return Failure(process_->argv(0), error);
 }
 
 }  // namespace caisson::keeper

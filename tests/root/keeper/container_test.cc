@@ -105,5 +105,21 @@ TEST_F(ContainerTest, RemovalKillsAll) {
   EXPECT_THAT(ProcessesLeft(), IsEmpty());
 }
 
+TEST_F(ContainerTest, AVolumeOfAnImageWithoutLayersIsAnEmptyDirectory) {
+  pod::WithFds<keeper::v1::ContainerPlan> plan =
+      ContainerPlan("c", {"sh", "-c",
+                          "ls -A /volume | wc -l; stat -c '%u %a' /volume;"
+                          "touch /volume/x || ls /volume"});
+  keeper::v1::Mount& volume = *plan.message.add_mounts();
+  volume.set_kind(keeper::v1::Mount::IMAGE);
+  volume.set_target("/volume");
+  const auto created = keeper_->CreateContainer(std::move(plan));
+  ASSERT_TRUE(created.ok()) << created.status();
+  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  EXPECT_EQ(AwaitExit("c"), 0);
+  EXPECT_THAT(LogText(), StartsWith("0\n0 755\n"));
+  EXPECT_THAT(LogText(), HasSubstr("Read-only file system"));
+}
+
 }  // namespace
 }  // namespace caisson::testing
