@@ -38,8 +38,8 @@ size_t InPages(const std::string& text) {
 
 absl::Status WriteFileAt(int directory, const char* name,
                          const std::string& text) {
-  const UniqueFd file(openat(directory, name,
-                             O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  const UniqueFd file(
+      openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!file.ok() || fchmod(file.get(), 0644) != 0) {
     return ErrnoError("create", name);
   }

@@ -103,14 +103,13 @@ absl::Status AddSysctls(const runtime::v1::LinuxPodSandboxConfig& config,
                         PodDecision& decision) {
   for (const auto& [key, text] : config.sysctls()) {
     ASSIGN_OR_RETURN(const std::vector<std::string> parts, Split(key));
-    RETURN_IF_ERROR(CheckText(absl::StrCat(kField, "[", key, "]"), text,
-                              kMaxValue, false));
+    RETURN_IF_ERROR(
+        CheckText(absl::StrCat(kField, "[", key, "]"), text, kMaxValue, false));
     const bool later = NamesInterface(parts);
     const std::string name = Join(parts);
-    const bool allowed =
-        (parts[0] == "net" && parts.size() > 1 &&
-         decision.plan.own_network()) ||
-        (IsIpc(name) && decision.plan.own_ipc());
+    const bool allowed = (parts[0] == "net" && parts.size() > 1 &&
+                          decision.plan.own_network()) ||
+                         (IsIpc(name) && decision.plan.own_ipc());
     if (!allowed) {
       return Refuse(kField, key, "does not belong to a namespace of the pod");
     }

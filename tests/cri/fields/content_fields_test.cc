@@ -88,10 +88,31 @@ struct stat FactsOf(const std::string& path) {
   return facts;
 }
 
+// The machine's own null device as it was, whatever a container made of it: a
+// test that fails must not leave the machine without one.
+class HostsNull {
+ public:
+  HostsNull() : before_(FactsOf("/dev/null")) {}
+
+  HostsNull(const HostsNull&) = delete;
+  HostsNull& operator=(const HostsNull&) = delete;
+
+  ~HostsNull() {
+    EXPECT_EQ(chown("/dev/null", before_.st_uid, before_.st_gid), 0);
+    EXPECT_EQ(chmod("/dev/null", before_.st_mode & 07777), 0);
+  }
+
+  const struct stat& before() const { return before_; }
+
+ private:
+  struct stat before_;
+};
+
 // Root of the host's users owns its nodes: were it the host's, chmod and chown
 // in the container would change that for the whole machine.
 TEST_F(ContentFieldsTest, NobodysInputIsTheContainersNullDevice) {
-  const struct stat host = FactsOf("/dev/null");
+  const HostsNull machine;
+  const struct stat& host = machine.before();
   for (const char* handler : {"", "test-host"}) {
     const std::string container = StartShell(Pod(nullptr, handler));
     const std::string process = absl::StrCat("/proc/", PidOf(container));
@@ -105,10 +126,11 @@ TEST_F(ContentFieldsTest, NobodysInputIsTheContainersNullDevice) {
                  "[ $(stat -Lc %d:%i /proc/self/fd/0) = "
                  "$(stat -Lc %d:%i /dev/null) ] && echo same"),
               "same\n");
-    Sh(container, "chmod 600 /proc/self/fd/0; chown 7 /proc/self/fd/0");
+    // Changes that harm nobody, were they the host's.
+    Sh(container, "chmod 1666 /proc/self/fd/0; chown 0:7 /proc/self/fd/0");
     const struct stat after = FactsOf("/dev/null");
     EXPECT_EQ(after.st_mode, host.st_mode) << handler;
-    EXPECT_EQ(after.st_uid, host.st_uid) << handler;
+    EXPECT_EQ(after.st_gid, host.st_gid) << handler;
     if (std::string(handler) == "test-host") {
       EXPECT_NE(input.st_dev, host.st_dev);
     }
@@ -155,8 +177,8 @@ TEST_F(ContentFieldsTest, FilesOfThePodAreWritableAndBounded) {
                                            " && tail -n 1 ", path)),
                 "# mine\n");
       EXPECT_THAT(
-          Sh(container, absl::StrCat("dd if=/dev/zero bs=4096 count=256 >> ",
-                                     path)),
+          Sh(container,
+             absl::StrCat("dd if=/dev/zero bs=4096 count=256 >> ", path)),
           HasSubstr("No space left"));
       EXPECT_EQ(Sh(container, absl::StrCat("[ $(stat -c %s ", path,
                                            ") -lt 100000 ] && echo small")),
@@ -228,8 +250,8 @@ TEST_F(ContentFieldsTest, HostsProcfsIsForWhoIsInItsPidNamespace) {
     security.mutable_namespace_options()->set_pid(cri::NODE);
   };
   const std::string container = StartShell(Pod(host), mount);
-  EXPECT_EQ(Sh(container, absl::StrCat("[ -e /proc/", getpid(),
-                                       "/comm ] && echo there")),
+  EXPECT_EQ(Sh(container,
+               absl::StrCat("[ -e /proc/", getpid(), "/comm ] && echo there")),
             "there\n");
   // It is the host's instance, and not one of the container's own.
   EXPECT_EQ(Sh(container, "stat -c %d /proc"),

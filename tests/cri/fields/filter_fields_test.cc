@@ -64,8 +64,8 @@ TEST_F(FilterFieldsTest, ACallThatIsMissingIsNamed) {
     EXPECT_THAT(status.error_message(),
                 HasSubstr("seccomp profile: it does not allow execve"));
   }
-  const grpc::Status status = TryCreate(
-      pod, With(absl::StrCat(kProbesCalls, R"(, "execve")"), false));
+  const grpc::Status status =
+      TryCreate(pod, With(absl::StrCat(kProbesCalls, R"(, "execve")"), false));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(),
               HasSubstr("seccomp profile: it does not allow capset"));
@@ -83,8 +83,8 @@ TEST_F(FilterFieldsTest, AMissingProgramIsToldUnderTheStrictestFilter) {
             it.set_command(0, program);
           });
       EXPECT_FALSE(status.ok());
-      EXPECT_THAT(status.error_message(), HasSubstr(absl::StrCat("exec ",
-                                                                 program)));
+      EXPECT_THAT(status.error_message(),
+                  HasSubstr(absl::StrCat("exec ", program)));
     }
   }
 }

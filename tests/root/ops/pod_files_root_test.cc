@@ -1,5 +1,3 @@
-#include "shim/ops/pod_files.h"
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "runtime/base/unique_fd.h"
+#include "shim/ops/pod_files.h"
 #include "tests/support/machine.h"
 
 namespace caisson::ops {

@@ -20,9 +20,8 @@ cgroup::Limits Plan(const LinuxContainerResources& resources) {
 // Kubelets say it in both ways: -1, and what they read from a cgroup without
 // a limit, which depends on the size of a page.
 TEST(ResourcesTest, NoLimitOfMemoryIsSaidInManyWays) {
-  for (const int64_t bytes :
-       {int64_t{-1}, int64_t{9223372036854771712}, INT64_MAX,
-        int64_t{9223372036854710272}}) {
+  for (const int64_t bytes : {int64_t{-1}, int64_t{9223372036854771712},
+                              INT64_MAX, int64_t{9223372036854710272}}) {
     LinuxContainerResources resources;
     resources.set_memory_limit_in_bytes(bytes);
     resources.set_memory_swap_limit_in_bytes(bytes);

@@ -92,9 +92,8 @@ TEST(SysctlsTest, RangeOfGroupsIsCutToThePods) {
       ->mutable_security_context()
       ->add_supplemental_groups(1000650000);
   for (const Row& row :
-       {Row{"0 2147483647", "0 65535"},
-        Row{"100 65536", "100 65535"}, Row{"0 65535", "0 65535"},
-        Row{"1 0", "1 0"}, Row{"70000 80000", "1 0"},
+       {Row{"0 2147483647", "0 65535"}, Row{"100 65536", "100 65535"},
+        Row{"0 65535", "0 65535"}, Row{"1 0", "1 0"}, Row{"70000 80000", "1 0"},
         // Mapped one by one.
         Row{"1000650000 1000650000", "1000650000 1000650000"},
         // The kernel's to refuse.

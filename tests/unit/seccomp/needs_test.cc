@@ -40,9 +40,8 @@ TEST(NeedsTest, TwoCallsAreEnough) {
 }
 
 TEST(NeedsTest, WhatIsForbiddenIsNamed) {
-  for (const char* action :
-       {"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL", "SCMP_ACT_TRAP",
-        "SCMP_ACT_ERRNO"}) {
+  for (const char* action : {"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL",
+                             "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO"}) {
     const std::string no_execve =
         Compiled(action, Rule(R"("read", "capset")", "SCMP_ACT_ALLOW"));
     EXPECT_THAT(std::string(CheckNeeds(no_execve, true).message()),
