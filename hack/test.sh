@@ -58,7 +58,7 @@ run_ctest() { # run_ctest LABEL: each test program counts as one
 tier_layers() {
   local check
   for check in check_layers.sh check_paths.sh check_sizes.sh \
-    "format.sh --check"; do
+    check_thread_safety.sh "format.sh --check"; do
     # shellcheck disable=SC2086
     if hack/$check; then pass "$check"; else fail "$check"; fi
   done
