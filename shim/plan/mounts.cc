@@ -97,6 +97,10 @@ absl::StatusOr<Mount> ReadImageMount(const cri::Mount& from,
     return Refuse(field + ".propagation", absl::StrCat(from.propagation()),
                   "is nothing for an image");
   }
+  // Nobody may write to what other containers have, too.
+  if (!from.readonly()) {
+    return Refuse(field + ".readonly", "false", "is nothing for an image");
+  }
   Mount mount;
   mount.set_kind(Mount::IMAGE);
   mount.set_source(from.image().image());

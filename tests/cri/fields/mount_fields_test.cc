@@ -172,10 +172,12 @@ TEST_F(MountFieldsTest, ImagesAreVolumesReadOnlyAndRun) {
     cri::Mount& whole = *it.add_mounts();
     whole.mutable_image()->set_image(kProbeImage);
     whole.set_container_path("/image");
+    whole.set_readonly(true);
     cri::Mount& part = *it.add_mounts();
     part.mutable_image()->set_image(kProbeImage);
     part.set_image_sub_path("etc");
     part.set_container_path("/part");
+    part.set_readonly(true);
   });
   EXPECT_THAT(Read(container, "/image/etc/passwd"), HasSubstr("root:"));
   EXPECT_THAT(Read(container, "/part/passwd"), HasSubstr("root:"));
@@ -185,8 +187,16 @@ TEST_F(MountFieldsTest, ImagesAreVolumesReadOnlyAndRun) {
     cri::Mount& mount = *it.add_mounts();
     mount.mutable_image()->set_image("docker.io/library/not-here:latest");
     mount.set_container_path("/image");
+    mount.set_readonly(true);
   });
   EXPECT_EQ(missing.error_code(), grpc::StatusCode::NOT_FOUND);
+  const grpc::Status writable = TryCreate(Pod(), [](auto& it) {
+    cri::Mount& mount = *it.add_mounts();
+    mount.mutable_image()->set_image(kProbeImage);
+    mount.set_container_path("/image");
+  });
+  EXPECT_EQ(writable.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(writable.error_message(), HasSubstr("readonly"));
 }
 
 // The image that is a volume of a container is not removed under it.
@@ -196,6 +206,7 @@ TEST_F(MountFieldsTest, AnImageThatIsAVolumeIsHeld) {
     cri::Mount& mount = *it.add_mounts();
     mount.mutable_image()->set_image(kImage);
     mount.set_container_path("/image");
+    mount.set_readonly(true);
   });
   cri::RemoveImageRequest request;
   request.mutable_image()->set_image(kImage);
