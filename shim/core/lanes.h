@@ -12,7 +12,7 @@ struct Lanes {
   ThreadPool attach{"attach", 12};
   ThreadPool stop{"stop", 12};
   ThreadPool detach{"detach", 12};
-  ThreadPool exec{"exec", 8};
+  ThreadPool exec{"exec", 16};
   ThreadPool images{"images", 6};
   // Reads of many files.
   ThreadPool query{"query", 2};

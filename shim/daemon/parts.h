@@ -88,7 +88,7 @@ struct Parts {
                                     timers, lanes.stop};
   ops::UpdateResources update_resources{node, transitions};
   ops::ExecSync exec_sync{node,   registry, execs, *opened.collector,
-                          timers, lanes.exec};
+                          timers, lanes.stop};
   recover::Orphans orphans{node,   paths,         *opened.store, *opened.cni,
                            leases, *opened.trash, timers,        lanes.stop};
 };

@@ -85,7 +85,7 @@ absl::Status ExecSync::AttachOutput(
                      node_.config.limits.exec_output_bytes,
                      [this, exec](Output output) {
                        exec->answer->output = std::move(output);
-                       pool_.Post([this, exec] { Conclude(exec); });
+                       ending_pool_.Post([this, exec] { Conclude(exec); });
                      }));
   return absl::OkStatus();
 }
@@ -118,6 +118,7 @@ absl::Status ExecSync::Begin(const v1::ExecSyncRequest& request,
   plan.message.set_container_id(container->id());
   *plan.message.mutable_argv() = request.cmd();
   RETURN_IF_ERROR(AttachCgroup(*exec->group, outer, plan));
+  Limit(request, exec);
   exec->operation->Enter("start program");
   return keeper
       ->Exec(std::move(plan),
@@ -128,7 +129,24 @@ absl::Status ExecSync::Begin(const v1::ExecSyncRequest& request,
 void ExecSync::GiveUp(const std::shared_ptr<Exec>& exec,
                       const absl::Status& why) {
   exec->Fail(why);
+  // At once: a child that is stopped before its program holds up the call that
+  // starts it.
+  if (const absl::Status killed = exec->group->Kill(); !killed.ok()) {
+    LogWarning(absl::StrCat(exec->operation->name(), ": ", killed.message()));
+  }
   collector_.Stop(exec->job);
+}
+
+void ExecSync::Limit(const v1::ExecSyncRequest& request,
+                     const std::shared_ptr<Exec>& exec) {
+  exec->timer =
+      timers_.At(exec->timeout, [this, exec, seconds = request.timeout()] {
+        GiveUp(exec, absl::DeadlineExceededError(absl::StrCat(
+                         seconds, " s are over, it was killed")));
+      });
+  exec->operation->OnAbandoned([this, exec] {
+    GiveUp(exec, absl::CancelledError("nobody waits for it, it was killed"));
+  });
 }
 
 void ExecSync::Run(const v1::ExecSyncRequest& request, Deadline timeout,
@@ -143,22 +161,14 @@ void ExecSync::Run(const v1::ExecSyncRequest& request, Deadline timeout,
     operation->Finish(begun);
     return;
   }
-  if (!begun.ok()) {
-    GiveUp(exec, timeout.passed() ? absl::DeadlineExceededError(absl::StrCat(
-                                        request.timeout(),
-                                        " s are over: ", begun.message()))
-                                  : begun);
-    return;
+  if (begun.ok()) {
+    operation->Enter("await its end");
+  } else if (exec->group.has_value()) {
+    GiveUp(exec, begun);
+  } else {
+    exec->Fail(begun);
+    collector_.Stop(exec->job);
   }
-  operation->Enter("await its end");
-  exec->timer = timers_.At(timeout, [this, exec,
-                                     seconds = request.timeout()] {
-    GiveUp(exec, absl::DeadlineExceededError(
-                     absl::StrCat(seconds, " s are over, it was killed")));
-  });
-  operation->OnAbandoned([this, exec] {
-    GiveUp(exec, absl::CancelledError("nobody waits for it, it was killed"));
-  });
 }
 
 void ExecSync::Conclude(const std::shared_ptr<Exec>& exec) {

@@ -26,13 +26,14 @@ class ExecSync {
   };
 
   ExecSync(const Node& node, core::Registry& registry, Execs& execs,
-           OutputCollector& collector, Timers& timers, ThreadPool& pool)
+           OutputCollector& collector, Timers& timers,
+           ThreadPool& ending_pool)
       : node_(node),
         registry_(registry),
         execs_(execs),
         collector_(collector),
         timers_(timers),
-        pool_(pool) {}
+        ending_pool_(ending_pool) {}
 
   // InvalidArgument names field and value.
   static absl::Status Check(const v1::ExecSyncRequest& request);
@@ -52,6 +53,9 @@ class ExecSync {
                      const std::shared_ptr<Exec>& exec);
   absl::Status AttachOutput(const std::shared_ptr<Exec>& exec,
                             pod::WithFds<keeper::v1::ExecPlan>& plan);
+  // Has it given up when its time is over, or nobody waits for it.
+  void Limit(const v1::ExecSyncRequest& request,
+             const std::shared_ptr<Exec>& exec);
   void GiveUp(const std::shared_ptr<Exec>& exec, const absl::Status& why);
   void Conclude(const std::shared_ptr<Exec>& exec);
 
@@ -60,7 +64,8 @@ class ExecSync {
   Execs& execs_;
   OutputCollector& collector_;
   Timers& timers_;
-  ThreadPool& pool_;
+  // Not that of the starts, which their children may hold up.
+  ThreadPool& ending_pool_;
 };
 
 }  // namespace caisson::ops

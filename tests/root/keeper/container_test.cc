@@ -114,9 +114,9 @@ TEST_F(ContainerTest, AVolumeOfAnImageWithoutLayersIsAnEmptyDirectory) {
   keeper::v1::Mount& volume = *plan.message.add_mounts();
   volume.set_kind(keeper::v1::Mount::IMAGE);
   volume.set_target("/volume");
-  const auto created = keeper_->CreateContainer(std::move(plan));
+  const auto created = keeper_->CreateContainer(std::move(plan), Soon());
   ASSERT_TRUE(created.ok()) << created.status();
-  ASSERT_TRUE(keeper_->StartContainer("c").ok());
+  ASSERT_TRUE(keeper_->StartContainer("c", "", Soon()).ok());
   EXPECT_EQ(AwaitExit("c"), 0);
   EXPECT_THAT(LogText(), StartsWith("0\n0 755\n"));
   EXPECT_THAT(LogText(), HasSubstr("Read-only file system"));
