@@ -11,6 +11,7 @@
 #include "runtime/base/status.h"
 #include "runtime/identity/id_map.h"
 #include "shim/ops/cgroup_fds.h"
+#include "shim/ops/cgroup_mark.h"
 #include "shim/ops/devices.h"
 #include "shim/ops/image_volumes.h"
 #include "shim/ops/log_file.h"
@@ -51,7 +52,7 @@ absl::Status ContainerParts::MakeGroup(
       cgroup::Cgroup group,
       cgroup::Cgroup::Create(node_.layout, container.record.cgroup()));
   // Found again also where its record is lost.
-  RETURN_IF_ERROR(group.Mark(container.record.pod_id()));
+  RETURN_IF_ERROR(group.Mark(CgroupMark(node_, container.record.pod_id())));
   RETURN_IF_ERROR(group.Apply(decision.limits));
   RETURN_IF_ERROR(GuardDevices(node_, plan.message, group));
   return AttachCgroup(group, group, plan);

@@ -1,6 +1,7 @@
 #include "shim/ops/pod_limits.h"
 
 #include "runtime/base/status.h"
+#include "shim/ops/cgroup_mark.h"
 #include "shim/plan/resources.h"
 
 namespace caisson::ops {
@@ -17,7 +18,7 @@ absl::Status LimitPod(const Node& node, const core::PodFacts& pod) {
                        "config.linux.resources"));
   ASSIGN_OR_RETURN(cgroup::Cgroup group,
                    cgroup::Cgroup::Create(node.layout, pod.record.cgroup()));
-  RETURN_IF_ERROR(group.Mark(pod.record.id()));
+  RETURN_IF_ERROR(group.Mark(CgroupMark(node, pod.record.id())));
   return group.Apply(limits);
 }
 

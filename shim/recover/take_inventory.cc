@@ -8,6 +8,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/status.h"
 #include "runtime/kernel/process_stat.h"
+#include "shim/ops/cgroup_mark.h"
 #include "shim/ops/scopes.h"
 
 namespace caisson::recover {
@@ -57,6 +58,23 @@ std::map<int, uint64_t> FindKeepers(const ops::Node& node, int fork_server) {
   return keepers;
 }
 
+std::vector<cgroup::MarkedCgroup> FindCgroups(const ops::Node& node) {
+  std::vector<cgroup::MarkedCgroup> ours;
+  const absl::StatusOr<std::vector<cgroup::MarkedCgroup>> all =
+      cgroup::FindMarked(node.layout, Deadline::After(kWalkTime));
+  if (!all.ok()) {
+    LogWarning(absl::StrCat("take inventory of cgroups: ",
+                            all.status().message()));
+    return ours;
+  }
+  for (const cgroup::MarkedCgroup& group : *all) {
+    if (const auto pod = ops::PodOfMark(node, group.pod_id); pod.has_value()) {
+      ours.push_back({group.path, *pod});
+    }
+  }
+  return ours;
+}
+
 template <typename Value, typename Found>
 void Keep(absl::StatusOr<Found> found, const char* what, Value& value) {
   if (found.ok()) {
@@ -77,8 +95,7 @@ absl::StatusOr<Inventory> TakeInventory(const ops::Node& node,
   ASSIGN_OR_RETURN(inventory.records, store.Load());
   inventory.boot_id = node.boot_id;
   inventory.keepers = FindKeepers(node, fork_server);
-  Keep(cgroup::FindMarked(node.layout, Deadline::After(kWalkTime)), "cgroups",
-       inventory.cgroups);
+  inventory.cgroups = FindCgroups(node);
   inventory.pod_directories = IdsIn(paths.PodsDirectory());
   inventory.container_directories = IdsIn(paths.ContainersDirectory());
   inventory.network_pins = IdsIn(paths.PinsDirectory());
