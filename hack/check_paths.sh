@@ -95,6 +95,7 @@ exit "$bad"
 # runtime/rootfs/devices.cc | unlinkat(directory, name | one component, by fd, in what nobody else can change yet
 # runtime/rootfs/devices.cc | fchownat(directory, name | one component, by fd, no link is followed
 # runtime/rootfs/devices.cc | fchmodat(directory, name | one component, by fd, just made
+# runtime/kernel/command.cc | openat(cgroup_, "cgroup.kill" | one component, by fd, of the kernel's own filesystem
 # runtime/rootfs/overlay.cc | chdir(plan.home.c_str()) | a directory of the stage
 # runtime/keeper/pod_init.cc | chdir(kStageRoot) | a directory of the stage
 # runtime/keeper/pod_init.cc | open(".", O_PATH | the directory we stand on
@@ -119,4 +120,3 @@ exit "$bad"
 # runtime/keeper/pod_steps.cc | umount2(path.c_str() | the daemon's own directory of the pod
 # runtime/keeper/pod_steps.cc | rmdir(path.c_str()) | the daemon's own directory of the pod
 # runtime/keeper/host_mounts.cc | open("/proc/self/ns/mnt" | of the fork server, before any namespace
-# shim/cri/lookup.cc | std::getline(file, text) | the kernel's boot id

@@ -163,14 +163,14 @@ absl::Status Database::CheckVersion(const Format& format) {
   const int64_t version = row ? select.Int(0) : 0;
   const bool fresh = row && version == 0 && select.Int(1) == 0;
   if (version > format.version) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "written by a newer caissond: version ", version,
-        ", and this one knows up to ", format.version,
-        ": run the newer one, or move the file away"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("written by a newer caissond: version ", version,
+                     ", and this one knows up to ", format.version,
+                     ": run the newer one, or move the file away"));
   }
   if (version < format.oldest && !fresh) {
-    return absl::DataLossError(absl::StrCat(
-        "version ", version, " is older than ", format.oldest));
+    return absl::DataLossError(
+        absl::StrCat("version ", version, " is older than ", format.oldest));
   }
   return absl::OkStatus();
 }

@@ -70,8 +70,8 @@ absl::Status Trash::Discard(const std::string& path) {
         // Or is it the folder that is gone?
         return lstat(path.c_str(), &facts) != 0
                    ? absl::OkStatus()
-                   : absl::NotFoundError(absl::StrCat(
-                         "discard ", path, ": ", path_, " was removed"));
+                   : absl::NotFoundError(absl::StrCat("discard ", path, ": ",
+                                                      path_, " was removed"));
       case EXDEV:
         return absl::InvalidArgumentError(absl::StrCat(
             "discard ", path, ": not on the filesystem of ", path_));
@@ -151,8 +151,8 @@ bool Trash::Delete(const std::string& name) {
   if (status.ok() || absl::IsCancelled(status)) {
     return status.ok();
   }
-  LogWarning(absl::StrCat("delete trash: ", status.message(),
-                          ": tried again later"));
+  LogWarning(
+      absl::StrCat("delete trash: ", status.message(), ": tried again later"));
   return false;
 }
 

@@ -24,10 +24,9 @@ absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view name) {
 
 absl::Status WriteFile(const std::string& path, absl::string_view bytes,
                        mode_t mode) {
-  const UniqueFd file(
-      open(path.c_str(),
-           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC,
-           mode));
+  const UniqueFd file(open(
+      path.c_str(),
+      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, mode));
   if (!file.ok()) {
     return ErrnoError("write", path);
   }

@@ -76,7 +76,8 @@ Value DescribeMount(const Mount& mount) {
   return value;
 }
 
-Value DescribeMap(const google::protobuf::RepeatedPtrField<keeper::v1::IdExtent>& map) {
+Value DescribeMap(
+    const google::protobuf::RepeatedPtrField<keeper::v1::IdExtent>& map) {
   Value value = Value::array();
   for (const keeper::v1::IdExtent& extent : map) {
     value.push_back({{"containerID", extent.container_id()},

@@ -62,10 +62,9 @@ class Settings {
     posix_spawnattr_setsigdefault(&attributes_, &signals);
     posix_spawnattr_setpgroup(&attributes_, 0);
     posix_spawnattr_setflags(
-        &attributes_, static_cast<short>(POSIX_SPAWN_SETSIGMASK |
-                                         POSIX_SPAWN_SETSIGDEF |
-                                         (own_group ? POSIX_SPAWN_SETPGROUP
-                                                    : 0)));
+        &attributes_,
+        static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                           (own_group ? POSIX_SPAWN_SETPGROUP : 0)));
   }
 
   const posix_spawn_file_actions_t* actions() const { return &actions_; }
@@ -94,9 +93,8 @@ absl::StatusOr<Spawned> Spawn(const SpawnOptions& options) {
   RETURN_IF_ERROR(settings.SetFds(options.fds));
   settings.SetSignals(options.own_group);
   Spawned spawned;
-  errno = posix_spawn(&spawned.pid, options.program.c_str(),
-                      settings.actions(), settings.attributes(),
-                      Pointers(options.arguments).data(),
+  errno = posix_spawn(&spawned.pid, options.program.c_str(), settings.actions(),
+                      settings.attributes(), Pointers(options.arguments).data(),
                       Pointers(options.environment).data());
   if (errno != 0) {
     return ErrnoError("run", options.program);

@@ -8,7 +8,8 @@ namespace caisson::core {
 
 // CREATING -> READY -> STOPPED; a creation that could not be undone whole is
 // STOPPED at once.
-bool MayFollow(state::v1::PodRecord::State from, state::v1::PodRecord::State to);
+bool MayFollow(state::v1::PodRecord::State from,
+               state::v1::PodRecord::State to);
 
 // CREATING -> CREATED -> RUNNING -> EXITED; each of them may end in EXITED.
 bool MayFollow(state::v1::ContainerRecord::State from,

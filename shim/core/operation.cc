@@ -38,9 +38,9 @@ std::string Operation::Where() const {
   MutexLock lock(mutex_);
   const absl::Duration time =
       absl::Nanoseconds(MonotonicNanos() - since_nanos_);
-  return absl::StrCat(stage_, " for ",
-                      absl::FormatDuration(
-                          absl::Floor(time, absl::Milliseconds(1))));
+  return absl::StrCat(
+      stage_, " for ",
+      absl::FormatDuration(absl::Floor(time, absl::Milliseconds(1))));
 }
 
 void Operation::OnAbandoned(std::function<void()> function) {
@@ -165,9 +165,11 @@ void OperationTable::OnDeadline(Ticket ticket) {
     }
     operation = found->second.operation;
   }
-  Answer(ticket, absl::DeadlineExceededError(
-                     absl::StrCat(operation->name(), ": the caller's time is "
-                                  "over: ", operation->Where())));
+  Answer(ticket,
+         absl::DeadlineExceededError(absl::StrCat(operation->name(),
+                                                  ": the caller's time is "
+                                                  "over: ",
+                                                  operation->Where())));
 }
 
 void OperationTable::Leave(Ticket ticket) {
@@ -192,8 +194,8 @@ std::vector<std::string> OperationTable::Describe() const {
   MutexLock lock(mutex_);
   std::vector<std::string> lines;
   for (const auto& [key, entry] : entries_) {
-    lines.push_back(absl::StrCat(entry.operation->name(), ": ",
-                                 entry.operation->Where()));
+    lines.push_back(
+        absl::StrCat(entry.operation->name(), ": ", entry.operation->Where()));
   }
   return lines;
 }

@@ -32,11 +32,11 @@ absl::StatusOr<std::shared_ptr<pod::Keeper>> Pod::UsableKeeper() const {
   MutexLock lock(mutex_);
   const state::v1::PodRecord::State state = facts_->record.state();
   if (keeper_ == nullptr || state == state::v1::PodRecord::STOPPED) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "use pod sandbox ", id_, ": it is ",
-        keeper_ == nullptr && state == state::v1::PodRecord::READY
-            ? "without its keeper"
-            : StateName(state)));
+    return absl::FailedPreconditionError(
+        absl::StrCat("use pod sandbox ", id_, ": it is ",
+                     keeper_ == nullptr && state == state::v1::PodRecord::READY
+                         ? "without its keeper"
+                         : StateName(state)));
   }
   return keeper_;
 }

@@ -22,9 +22,8 @@ absl::StatusOr<Pointer> FindByPrefix(const std::map<std::string, Pointer>& map,
   if (first->first != id && second != map.end() &&
       absl::StartsWith(second->first, id)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("find ", what, " \"", id,
-                     "\": several ids begin so, as ", first->first, " and ",
-                     second->first));
+        absl::StrCat("find ", what, " \"", id, "\": several ids begin so, as ",
+                     first->first, " and ", second->first));
   }
   return first->second;
 }

@@ -16,11 +16,10 @@ using state::v1::PodRecord;
 
 template <typename State>
 absl::Status CheckFollows(const std::string& id, State from, State to) {
-  return MayFollow(from, to)
-             ? absl::OkStatus()
-             : absl::FailedPreconditionError(absl::StrCat(
-                   "make ", id, " ", StateName(to), ": it is ",
-                   StateName(from)));
+  return MayFollow(from, to) ? absl::OkStatus()
+                             : absl::FailedPreconditionError(
+                                   absl::StrCat("make ", id, " ", StateName(to),
+                                                ": it is ", StateName(from)));
 }
 
 // A container that ends while it is made has no record, and gets none.
@@ -112,8 +111,7 @@ void Transitions::End(Pod& pod) {
       absl::IsAborted(ended)) {
     return;
   }
-  LogError(
-      absl::StrCat("record end of pod ", pod.id(), ": ", ended.message()));
+  LogError(absl::StrCat("record end of pod ", pod.id(), ": ", ended.message()));
   ended = Apply<Pod, PodFacts>(pod, std::optional(PodRecord::STOPPED), nothing,
                                false);
 }
@@ -133,8 +131,7 @@ void Transitions::NoteUnrecorded(Pod& pod, PodChange change) {
       pod, std::optional<PodRecord::State>(), change, false);
 }
 
-void Transitions::NoteUnrecorded(Container& container,
-                                 ContainerChange change) {
+void Transitions::NoteUnrecorded(Container& container, ContainerChange change) {
   [[maybe_unused]] const absl::Status removed =
       Apply<Container, ContainerFacts>(
           container, std::optional<ContainerRecord::State>(), change, false);

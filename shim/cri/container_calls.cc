@@ -68,16 +68,15 @@ ServerUnaryReactor* RuntimeService::StartContainer(
   }
   const core::ContainerPtr container = *found;
   const std::string name = container->facts()->config->metadata().name();
-  OperationTable::Request operation{
-      absl::StrCat("start ", container->id()),
-      absl::StrCat("start container ", name), kCallTime, &parts_.lanes.start};
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([this, container](Operation& it) {
-        return AsResult(parts_.start_container.Run(container, it),
-                        container->id());
-      }),
-      context, "StartContainer", nullptr);
+  OperationTable::Request operation{absl::StrCat("start ", container->id()),
+                                    absl::StrCat("start container ", name),
+                                    kCallTime, &parts_.lanes.start};
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([this, container](Operation& it) {
+                    return AsResult(parts_.start_container.Run(container, it),
+                                    container->id());
+                  }),
+                  context, "StartContainer", nullptr);
 }
 
 ServerUnaryReactor* RuntimeService::StopContainer(
@@ -119,19 +118,19 @@ ServerUnaryReactor* RuntimeService::RemoveContainer(
       absl::StrCat("remove ", container->id()),
       absl::StrCat("remove container ", container->id()), kCallTime,
       &parts_.lanes.stop};
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([this, container](Operation& it) {
-        it.Enter("kill");
-        absl::Status status =
-            parts_.container_ending.Kill(container, it.deadline());
-        if (status.ok()) {
-          it.Enter("remove");
-          status = parts_.container_ending.Remove(container, it.deadline());
-        }
-        return AsResult(status, container->id());
-      }),
-      context, "RemoveContainer", nullptr);
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([this, container](Operation& it) {
+                    it.Enter("kill");
+                    absl::Status status =
+                        parts_.container_ending.Kill(container, it.deadline());
+                    if (status.ok()) {
+                      it.Enter("remove");
+                      status = parts_.container_ending.Remove(container,
+                                                              it.deadline());
+                    }
+                    return AsResult(status, container->id());
+                  }),
+                  context, "RemoveContainer", nullptr);
 }
 
 ServerUnaryReactor* RuntimeService::ReopenContainerLog(
@@ -150,26 +149,26 @@ ServerUnaryReactor* RuntimeService::ReopenContainerLog(
   OperationTable::Request operation{
       "", absl::StrCat("reopen log of container ", container->id()), kCallTime,
       &parts_.lanes.start};
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([container, pod = *pod](Operation& it) {
-        it.Enter("reopen log");
-        return AsResult(ops::ReopenLog(*pod, *container, it), container->id());
-      }),
-      context, "ReopenContainerLog", nullptr);
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([container, pod = *pod](Operation& it) {
+                    it.Enter("reopen log");
+                    return AsResult(ops::ReopenLog(*pod, *container, it),
+                                    container->id());
+                  }),
+                  context, "ReopenContainerLog", nullptr);
 }
 
-ServerUnaryReactor* RuntimeService::ExecSync(
-    CallbackServerContext* context, const v1::ExecSyncRequest* request,
-    v1::ExecSyncResponse* response) {
+ServerUnaryReactor* RuntimeService::ExecSync(CallbackServerContext* context,
+                                             const v1::ExecSyncRequest* request,
+                                             v1::ExecSyncResponse* response) {
   const absl::Status checked = ops::ExecSync::Check(*request);
   if (!checked.ok()) {
     return AnswerNow(context, "ExecSync", Annotate(checked, "exec"));
   }
   const bool limited =
       request->timeout() > 0 && request->timeout() < kLongestSeconds;
-  const absl::Duration time = limited ? absl::Seconds(request->timeout())
-                                      : absl::InfiniteDuration();
+  const absl::Duration time =
+      limited ? absl::Seconds(request->timeout()) : absl::InfiniteDuration();
   auto answer = std::make_shared<ops::ExecSync::Answer>();
   OperationTable::Request operation{
       "", absl::StrCat("exec in container ", request->container_id()),
@@ -180,7 +179,8 @@ ServerUnaryReactor* RuntimeService::ExecSync(
        answer](const core::OperationPtr& it) {
         parts_.exec_sync.Run(copy, timeout, it, answer);
       },
-      context, "ExecSync", [response, answer](const std::string&) {
+      context, "ExecSync",
+      [response, answer](const std::string&) {
         response->set_exit_code(answer->exit_code);
         response->mutable_stdout()->swap(answer->output.out);
         response->mutable_stderr()->swap(answer->output.err);
@@ -201,13 +201,12 @@ ServerUnaryReactor* RuntimeService::UpdateContainerResources(
       &parts_.lanes.start};
   return AnswerBy(
       parts_.operations, std::move(operation),
-      Blocking(
-          [this, container = *container, copy = *request](Operation& it) {
-            it.Enter("change limits");
-            return AsResult(
-                parts_.update_resources.Update(*container, copy.linux()),
-                container->id());
-          }),
+      Blocking([this, container = *container, copy = *request](Operation& it) {
+        it.Enter("change limits");
+        return AsResult(
+            parts_.update_resources.Update(*container, copy.linux()),
+            container->id());
+      }),
       context, "UpdateContainerResources", nullptr);
 }
 

@@ -23,7 +23,8 @@ v1::ContainerState StateOf(const core::ContainerFacts& container) {
   }
 }
 
-void FillUser(const core::ContainerFacts& container, v1::ContainerStatus& status) {
+void FillUser(const core::ContainerFacts& container,
+              v1::ContainerStatus& status) {
   keeper::v1::ReadBack facts;
   facts.ParseFromString(container.record.read_back());
   v1::LinuxContainerUser& user = *status.mutable_user()->mutable_linux();
@@ -34,7 +35,8 @@ void FillUser(const core::ContainerFacts& container, v1::ContainerStatus& status
   }
 }
 
-void FillStatus(const core::ContainerFacts& container, v1::ContainerStatus& status) {
+void FillStatus(const core::ContainerFacts& container,
+                v1::ContainerStatus& status) {
   const ContainerRecord& record = container.record;
   status.set_id(record.id());
   *status.mutable_metadata() = container.config->metadata();

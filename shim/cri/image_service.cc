@@ -84,8 +84,8 @@ core::Operation::Result Pull(image::ImageStore& images, const std::string& name,
     return ErrnoError("create", "eventfd");
   }
   operation.OnAbandoned([given_up] { eventfd_write(given_up->get(), 1); });
-  absl::StatusOr<std::string> id = images.Pull(
-      name, credentials, operation.deadline(), given_up->get());
+  absl::StatusOr<std::string> id =
+      images.Pull(name, credentials, operation.deadline(), given_up->get());
   // All of its errors speak of what the client named.
   return id.ok() ? std::move(id)
                  : absl::StatusOr<std::string>(core::ForClient(id.status()));
@@ -129,9 +129,9 @@ ServerUnaryReactor* ImageService::ImageStatus(
     (*response->mutable_info())["info"] = ImageInfo(*image);
   }
   // No image is the CRI's way to say that it is absent.
-  return AnswerNow(context, "ImageStatus",
-                   absl::IsNotFound(image.status()) ? absl::OkStatus()
-                                                    : image.status());
+  return AnswerNow(
+      context, "ImageStatus",
+      absl::IsNotFound(image.status()) ? absl::OkStatus() : image.status());
 }
 
 ServerUnaryReactor* ImageService::PullImage(CallbackServerContext* context,
@@ -145,14 +145,14 @@ ServerUnaryReactor* ImageService::PullImage(CallbackServerContext* context,
   }
   core::OperationTable::Request operation{
       "", "pull image", absl::InfiniteDuration(), &lanes_.images};
-  return AnswerBy(
-      operations_, std::move(operation),
-      Blocking([this, name = request->image().image(),
-                credentials = *auth](core::Operation& it) {
-        return Pull(images_, name, credentials, it);
-      }),
-      context, "PullImage",
-      [response](const std::string& id) { response->set_image_ref(id); });
+  return AnswerBy(operations_, std::move(operation),
+                  Blocking([this, name = request->image().image(),
+                            credentials = *auth](core::Operation& it) {
+                    return Pull(images_, name, credentials, it);
+                  }),
+                  context, "PullImage", [response](const std::string& id) {
+                    response->set_image_ref(id);
+                  });
 }
 
 ServerUnaryReactor* ImageService::RemoveImage(
@@ -162,10 +162,9 @@ ServerUnaryReactor* ImageService::RemoveImage(
   if (!status.ok()) {
     return AnswerNow(context, "RemoveImage", status);
   }
-  return AnswerFrom(lanes_.query, context, "RemoveImage",
-                    [this, request] {
-                      return images_.Remove(request->image().image());
-                    });
+  return AnswerFrom(lanes_.query, context, "RemoveImage", [this, request] {
+    return images_.Remove(request->image().image());
+  });
 }
 
 ServerUnaryReactor* ImageService::ImageFsInfo(

@@ -18,9 +18,9 @@ class ImageService final : public ::runtime::v1::ImageService::CallbackService {
       : images_(images), operations_(operations), lanes_(lanes) {}
 
  private:
-#define CAISSON_RPC(Name)                                                  \
-  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext*,             \
-                                 const ::runtime::v1::Name##Request*,      \
+#define CAISSON_RPC(Name)                                             \
+  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext*,        \
+                                 const ::runtime::v1::Name##Request*, \
                                  ::runtime::v1::Name##Response*) override
   CAISSON_RPC(ListImages);
   CAISSON_RPC(ImageStatus);

@@ -40,13 +40,13 @@ ServerUnaryReactor* RuntimeService::RunPodSandbox(
       kRunTime,
       LaneOf(request->config(), parts_.lanes.attach, parts_.lanes.start)};
   // The request ends with its caller's waiting, the operation may not.
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([this, copy = *request](Operation& it) {
-        return parts_.run_pod.Run(copy, it);
-      }),
-      context, "RunPodSandbox",
-      [response](const std::string& id) { response->set_pod_sandbox_id(id); });
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([this, copy = *request](Operation& it) {
+                    return parts_.run_pod.Run(copy, it);
+                  }),
+                  context, "RunPodSandbox", [response](const std::string& id) {
+                    response->set_pod_sandbox_id(id);
+                  });
 }
 
 ServerUnaryReactor* RuntimeService::StopPodSandbox(
@@ -69,8 +69,7 @@ ServerUnaryReactor* RuntimeService::StopPodSandbox(
       parts_.operations, std::move(operation),
       Blocking([this, pod](Operation& it) {
         it.Enter("stop");
-        const absl::Status status =
-            parts_.pod_ending.Stop(pod, it.deadline());
+        const absl::Status status = parts_.pod_ending.Stop(pod, it.deadline());
         if (!status.ok()) {
           parts_.detach_queue.Add(pod, ops::DetachQueue::Then::kNothing);
         }
@@ -94,18 +93,18 @@ ServerUnaryReactor* RuntimeService::RemovePodSandbox(
       absl::StrCat("remove pod ", pod->id()),
       absl::StrCat("remove pod sandbox ", pod->id()), kEndTime,
       LaneOf(*pod->facts()->config, parts_.lanes.detach, parts_.lanes.stop)};
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([this, pod](Operation& it) {
-        it.Enter("remove");
-        const absl::Status status =
-            parts_.pod_ending.Remove(pod, it.deadline());
-        if (!status.ok()) {
-          parts_.detach_queue.Add(pod, ops::DetachQueue::Then::kRemove);
-        }
-        return AsResult(status, pod->id());
-      }),
-      context, "RemovePodSandbox", nullptr);
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([this, pod](Operation& it) {
+                    it.Enter("remove");
+                    const absl::Status status =
+                        parts_.pod_ending.Remove(pod, it.deadline());
+                    if (!status.ok()) {
+                      parts_.detach_queue.Add(pod,
+                                              ops::DetachQueue::Then::kRemove);
+                    }
+                    return AsResult(status, pod->id());
+                  }),
+                  context, "RemovePodSandbox", nullptr);
 }
 
 ServerUnaryReactor* RuntimeService::UpdatePodSandboxResources(
@@ -120,14 +119,13 @@ ServerUnaryReactor* RuntimeService::UpdatePodSandboxResources(
   OperationTable::Request operation{
       "", absl::StrCat("update pod sandbox ", (*pod)->id()), kEndTime,
       &parts_.lanes.start};
-  return AnswerBy(
-      parts_.operations, std::move(operation),
-      Blocking([this, pod = *pod, copy = *request](Operation& it) {
-        it.Enter("change limits");
-        return AsResult(parts_.update_resources.Update(*pod, copy),
-                        pod->id());
-      }),
-      context, "UpdatePodSandboxResources", nullptr);
+  return AnswerBy(parts_.operations, std::move(operation),
+                  Blocking([this, pod = *pod, copy = *request](Operation& it) {
+                    it.Enter("change limits");
+                    return AsResult(parts_.update_resources.Update(*pod, copy),
+                                    pod->id());
+                  }),
+                  context, "UpdatePodSandboxResources", nullptr);
 }
 
 }  // namespace caisson::cri

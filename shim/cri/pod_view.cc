@@ -60,7 +60,8 @@ void FillPodStatus(const core::PodFacts& pod, const std::string& handler,
   }
 }
 
-void ListPods(const core::Registry& registry, const v1::PodSandboxFilter& filter,
+void ListPods(const core::Registry& registry,
+              const v1::PodSandboxFilter& filter,
               v1::ListPodSandboxResponse& response) {
   for (const core::PodPtr& pod : registry.Pods()) {
     const core::PodFactsPtr facts = pod->facts();

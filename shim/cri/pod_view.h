@@ -16,7 +16,8 @@ void FillPodStatus(const core::PodFacts& pod, const std::string& handler,
                    bool verbose, v1::PodSandboxStatusResponse& response);
 
 // Those that match; not those that are still being made.
-void ListPods(const core::Registry& registry, const v1::PodSandboxFilter& filter,
+void ListPods(const core::Registry& registry,
+              const v1::PodSandboxFilter& filter,
               v1::ListPodSandboxResponse& response);
 
 }  // namespace caisson::cri

@@ -85,16 +85,15 @@ ServerUnaryReactor* RuntimeService::ContainerStatus(
 ServerUnaryReactor* RuntimeService::ContainerStats(
     CallbackServerContext* context, const v1::ContainerStatsRequest* request,
     v1::ContainerStatsResponse* response) {
-  return AnswerFrom(
-      parts_.lanes.query, context, "ContainerStats",
-      [this, request, response]() -> absl::Status {
-        ASSIGN_OR_RETURN(
-            const core::ContainerPtr container,
-            parts_.registry.FindContainer(request->container_id()));
-        FillStats(parts_.node.layout, *container->facts(),
-                  *response->mutable_stats());
-        return absl::OkStatus();
-      });
+  return AnswerFrom(parts_.lanes.query, context, "ContainerStats",
+                    [this, request, response]() -> absl::Status {
+                      ASSIGN_OR_RETURN(const core::ContainerPtr container,
+                                       parts_.registry.FindContainer(
+                                           request->container_id()));
+                      FillStats(parts_.node.layout, *container->facts(),
+                                *response->mutable_stats());
+                      return absl::OkStatus();
+                    });
 }
 
 ServerUnaryReactor* RuntimeService::ListContainerStats(

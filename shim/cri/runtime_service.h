@@ -43,10 +43,10 @@ class RuntimeService final : public v1::RuntimeService::CallbackService {
   explicit RuntimeService(const Parts& parts) : parts_(parts) {}
 
  private:
-#define CAISSON_RPC(Name)                                    \
-  grpc::ServerUnaryReactor* Name(                            \
-      grpc::CallbackServerContext*, const v1::Name##Request*, \
-      v1::Name##Response*) override
+#define CAISSON_RPC(Name)                                      \
+  grpc::ServerUnaryReactor* Name(grpc::CallbackServerContext*, \
+                                 const v1::Name##Request*,     \
+                                 v1::Name##Response*) override
   // runtime_service.cc: from memory.
   CAISSON_RPC(Version);
   CAISSON_RPC(Status);

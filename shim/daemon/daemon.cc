@@ -76,8 +76,7 @@ absl::Status WholeDaemon::Serve() {
   recover::Recovery recovery(parts_.ForRecovery());
   RETURN_IF_ERROR(Annotate(recovery.Run(), "recover from records"));
   ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer());
-  LogInfo(absl::StrCat("serving the CRI at ",
-                       parts_.node.config.socket));
+  LogInfo(absl::StrCat("serving the CRI at ", parts_.node.config.socket));
   int signal = 0;
   sigwait(&ends, &signal);
   LogInfo("stopping; pods go on running");

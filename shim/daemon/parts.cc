@@ -150,17 +150,27 @@ absl::StatusOr<Opened> OpenParts(const config::Config& config,
 }
 
 cri::RuntimeService::Parts Parts::ForRuntimeService() {
-  return {node,           *opened.cni,      registry,         operations,
-          lanes,          run_pod,          pod_ending,       detach_queue,
-          create_container, start_container, stop_container,
-          container_ending, update_resources, exec_sync};
+  return {node,
+          *opened.cni,
+          registry,
+          operations,
+          lanes,
+          run_pod,
+          pod_ending,
+          detach_queue,
+          create_container,
+          start_container,
+          stop_container,
+          container_ending,
+          update_resources,
+          exec_sync};
 }
 
 recover::Recovery::Parts Parts::ForRecovery() {
-  return {node,           paths,          *opened.store,  *opened.cni,
-          registry,       transitions,    operations,     lanes,
-          *opened.images, exits,          keepers,        leases,
-          levels,         pod_ending,     container_ending, stop_container,
+  return {node,           paths,       *opened.store,    *opened.cni,
+          registry,       transitions, operations,       lanes,
+          *opened.images, exits,       keepers,          leases,
+          levels,         pod_ending,  container_ending, stop_container,
           detach_queue,   orphans};
 }
 

@@ -70,12 +70,12 @@ struct Parts {
   ops::SelinuxLevels levels;
   ops::Hooks hooks{node, paths};
   ops::ContainerParts container_parts{node, paths, *opened.images, hooks};
-  ops::ContainerEnding container_ending{
-      node, paths, registry, transitions, exits, hooks, *opened.images,
-      *opened.trash};
+  ops::ContainerEnding container_ending{node,           paths,        registry,
+                                        transitions,    exits,        hooks,
+                                        *opened.images, *opened.trash};
   ops::PodEnding pod_ending{{node, paths, registry, transitions,
-                             container_ending, keepers, network, leases,
-                             levels, *opened.trash}};
+                             container_ending, keepers, network, leases, levels,
+                             *opened.trash}};
   ops::DetachQueue detach_queue{pod_ending, timers, lanes.detach};
   ops::RunPod run_pod{{node, paths, registry, transitions, *opened.cni, leases,
                        levels, keepers, network, pod_ending, detach_queue,
@@ -87,7 +87,7 @@ struct Parts {
   ops::StopContainer stop_container{registry, transitions, container_ending,
                                     timers, lanes.stop};
   ops::UpdateResources update_resources{node, transitions};
-  ops::ExecSync exec_sync{node,   registry, execs, *opened.collector,
+  ops::ExecSync exec_sync{node,   registry,  execs, *opened.collector,
                           timers, lanes.stop};
   recover::Orphans orphans{node,   paths,         *opened.store, *opened.cni,
                            leases, *opened.trash, timers,        lanes.stop};

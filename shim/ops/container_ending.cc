@@ -26,8 +26,7 @@ absl::Status AwaitEmpty(const cgroup::Cgroup& group, Deadline deadline) {
   if (!absl::IsDeadlineExceeded(empty)) {
     return empty;
   }
-  const std::vector<int> left =
-      group.Processes().value_or(std::vector<int>());
+  const std::vector<int> left = group.Processes().value_or(std::vector<int>());
   return absl::DeadlineExceededError(
       absl::StrCat("killed, but the kernel does not end processes ",
                    absl::StrJoin(left, " ")));
@@ -37,8 +36,8 @@ absl::Status AwaitEmpty(const cgroup::Cgroup& group, Deadline deadline) {
 
 absl::Status ContainerEnding::Kill(const core::ContainerPtr& container,
                                    Deadline deadline) {
-  const absl::StatusOr<cgroup::Cgroup> group = cgroup::Cgroup::Open(
-      node_.layout, container->facts()->record.cgroup());
+  const absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(node_.layout, container->facts()->record.cgroup());
   const bool ended = container->state() == ContainerRecord::EXITED;
   if (!group.ok() && !absl::IsNotFound(group.status())) {
     return group.status();
@@ -48,10 +47,9 @@ absl::Status ContainerEnding::Kill(const core::ContainerPtr& container,
   }
   const auto pod = registry_.FindPod(container->pod_id());
   // Its keeper knows the exit code, and reaps: first of all ask it.
-  const bool told =
-      ended || (pod.ok() && (*pod)->keeper() != nullptr &&
-                container->AwaitExit(Deadline::Earlier(
-                    deadline, Deadline::After(kTellPatience))));
+  const bool told = ended || (pod.ok() && (*pod)->keeper() != nullptr &&
+                              container->AwaitExit(Deadline::Earlier(
+                                  deadline, Deadline::After(kTellPatience))));
   if (group.ok()) {
     RETURN_IF_ERROR(AwaitEmpty(*group, deadline));
   }
@@ -81,11 +79,10 @@ absl::Status ContainerEnding::ForgetInKeeper(const core::Container& container,
 
 absl::Status ContainerEnding::RemoveCgroup(const core::Container& container,
                                            Deadline deadline) {
-  const absl::StatusOr<cgroup::Cgroup> group = cgroup::Cgroup::Open(
-      node_.layout, container.facts()->record.cgroup());
+  const absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(node_.layout, container.facts()->record.cgroup());
   if (!group.ok()) {
-    return absl::IsNotFound(group.status()) ? absl::OkStatus()
-                                            : group.status();
+    return absl::IsNotFound(group.status()) ? absl::OkStatus() : group.status();
   }
   // Nearly always nothing runs in it any more.
   if (group->Destroy().ok()) {
@@ -108,8 +105,7 @@ absl::Status ContainerEnding::Remove(const core::ContainerPtr& container,
   RETURN_IF_ERROR(RemoveCgroup(*container, deadline));
   const core::ContainerFactsPtr facts = container->facts();
   hooks_.RunLate(*facts, device::Moment::kPoststop);
-  RETURN_IF_ERROR(
-      trash_.Discard(paths_.ContainerDirectory(container->id())));
+  RETURN_IF_ERROR(trash_.Discard(paths_.ContainerDirectory(container->id())));
   RETURN_IF_ERROR(transitions_.Remove(*container));
   registry_.Remove(*container);
   if (facts->images_held) {

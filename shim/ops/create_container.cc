@@ -24,7 +24,6 @@ namespace caisson::ops {
 namespace {
 
 using state::v1::ContainerRecord;
-using state::v1::PodRecord;
 
 // Docker's own default has 15 KiB.
 constexpr size_t kMaxProfileBytes = 1 << 20;
@@ -52,8 +51,7 @@ absl::Status CheckContexts(keeper::v1::ContainerPlan& plan) {
 }
 
 void Describe(const plan::ContainerDecision& decision,
-              const image::Image& image, const PodRecord& pod,
-              ContainerRecord& record) {
+              const image::Image& image, ContainerRecord& record) {
   for (const device::Hook& hook : decision.hooks) {
     device::ToMessage(hook, *record.add_hooks());
   }
@@ -62,7 +60,6 @@ void Describe(const plan::ContainerDecision& decision,
                                                   : image.repo_digests[0]);
   record.set_log_path(decision.log_path);
   record.set_stop_signal(decision.stop_signal);
-  record.set_cgroup(absl::StrCat(pod.cgroup(), "/", record.id()));
 }
 
 }  // namespace
@@ -71,11 +68,13 @@ absl::StatusOr<core::ContainerPtr> CreateContainer::Register(
     const v1::CreateContainerRequest& request, const core::PodFacts& pod,
     std::string* same) {
   core::ContainerFacts facts;
-  facts.config =
-      std::make_shared<const v1::ContainerConfig>(request.config());
+  facts.config = std::make_shared<const v1::ContainerConfig>(request.config());
   facts.record.set_id(GenerateId());
   facts.record.set_pod_id(pod.record.id());
   facts.record.set_created_at(NowNanos());
+  // Whatever becomes of it, its end looks there.
+  facts.record.set_cgroup(
+      absl::StrCat(pod.record.cgroup(), "/", facts.record.id()));
   auto container = std::make_shared<core::Container>(std::move(facts));
   core::ContainerPtr other;
   const absl::Status added = parts_.registry.Add(container, &other);
@@ -88,8 +87,8 @@ absl::StatusOr<core::ContainerPtr> CreateContainer::Register(
   }
   const v1::ContainerMetadata& metadata = request.config().metadata();
   return core::ForClient(absl::AlreadyExistsError(
-      absl::StrCat("name it ", metadata.name(), " attempt ",
-                   metadata.attempt(), ": ", added.message())));
+      absl::StrCat("name it ", metadata.name(), " attempt ", metadata.attempt(),
+                   ": ", added.message())));
 }
 
 absl::Status CreateContainer::CompileSeccomp(
@@ -169,11 +168,9 @@ absl::StatusOr<CreateContainer::Draft> CreateContainer::Decide(
 }
 
 absl::Status CreateContainer::NoteDraft(Draft& draft,
-                                        const core::PodFacts& pod,
                                         core::Container& container) {
   const auto note = [&](core::ContainerFacts& facts) {
-    Describe(draft.decision, draft.images[0].image(), pod.record,
-             facts.record);
+    Describe(draft.decision, draft.images[0].image(), facts.record);
     // From here on the container holds them.
     facts.images_held = true;
     for (size_t i = 0; i < draft.images.size(); ++i) {
@@ -200,9 +197,8 @@ absl::Status CreateContainer::MakeProcess(plan::ContainerDecision& decision,
   plan.message = std::move(decision.plan);
   plan.message.set_container_id(container.id());
   operation.Enter("make files and cgroup");
-  RETURN_IF_ERROR(parts_.container_parts.Make(*pod->facts(),
-                                              *container.facts(), decision,
-                                              plan));
+  RETURN_IF_ERROR(parts_.container_parts.Make(*pod->facts(), *container.facts(),
+                                              decision, plan));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper,
                    pod->UsableKeeper());
   operation.Enter("make process");
@@ -232,7 +228,7 @@ absl::Status CreateContainer::Make(const v1::CreateContainerRequest& request,
   operation.Enter("plan");
   const core::PodFactsPtr pod_facts = pod->facts();
   ASSIGN_OR_RETURN(Draft draft, Decide(request.config(), *pod_facts));
-  RETURN_IF_ERROR(NoteDraft(draft, *pod_facts, *container));
+  RETURN_IF_ERROR(NoteDraft(draft, *container));
   RETURN_IF_ERROR(MakeProcess(draft.decision, pod, *container, operation));
   operation.Enter("record container");
   return parts_.transitions.Change(*container, ContainerRecord::CREATED,

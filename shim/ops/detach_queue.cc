@@ -25,9 +25,8 @@ void DetachQueue::Add(const core::PodPtr& pod, Then then) {
 }
 
 void DetachQueue::Schedule(const std::string& id, Entry& entry) {
-  entry.timer = timers_.At(Deadline::After(entry.pause), [this, id] {
-    pool_.Post([this, id] { Try(id); });
-  });
+  entry.timer = timers_.At(Deadline::After(entry.pause),
+                           [this, id] { pool_.Post([this, id] { Try(id); }); });
   entry.pause = std::min(entry.pause * 2, kLongestPause);
 }
 

@@ -67,9 +67,8 @@ absl::Status ExecSync::Check(const v1::ExecSyncRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status ExecSync::AttachOutput(
-    const std::shared_ptr<Exec>& exec,
-    pod::WithFds<keeper::v1::ExecPlan>& plan) {
+absl::Status ExecSync::AttachOutput(const std::shared_ptr<Exec>& exec,
+                                    pod::WithFds<keeper::v1::ExecPlan>& plan) {
   ASSIGN_OR_RETURN(Pipe out, MakePipe());
   ASSIGN_OR_RETURN(Pipe err, MakePipe());
   for (const int fd : {out.read.get(), err.read.get()}) {
@@ -141,8 +140,8 @@ void ExecSync::Limit(const v1::ExecSyncRequest& request,
                      const std::shared_ptr<Exec>& exec) {
   exec->timer =
       timers_.At(exec->timeout, [this, exec, seconds = request.timeout()] {
-        GiveUp(exec, absl::DeadlineExceededError(absl::StrCat(
-                         seconds, " s are over, it was killed")));
+        GiveUp(exec, absl::DeadlineExceededError(
+                         absl::StrCat(seconds, " s are over, it was killed")));
       });
   exec->operation->OnAbandoned([this, exec] {
     GiveUp(exec, absl::CancelledError("nobody waits for it, it was killed"));

@@ -26,8 +26,7 @@ class ExecSync {
   };
 
   ExecSync(const Node& node, core::Registry& registry, Execs& execs,
-           OutputCollector& collector, Timers& timers,
-           ThreadPool& ending_pool)
+           OutputCollector& collector, Timers& timers, ThreadPool& ending_pool)
       : node_(node),
         registry_(registry),
         execs_(execs),

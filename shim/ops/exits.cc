@@ -16,8 +16,8 @@ constexpr absl::Duration kForgetTime = absl::Seconds(10);
 // Kills what shares a pid namespace with others and outlived the first
 // process; whether the kernel killed some for want of memory.
 bool EndCgroup(const Node& node, const core::Container& container) {
-  const absl::StatusOr<cgroup::Cgroup> group = cgroup::Cgroup::Open(
-      node.layout, container.facts()->record.cgroup());
+  const absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(node.layout, container.facts()->record.cgroup());
   if (!group.ok()) {
     return false;
   }
@@ -92,8 +92,7 @@ void Exits::TakeUp(core::Container& container,
   }
   const core::Exit exit{description.exit_code(), description.finished_at(), "",
                         ""};
-  if (description.state() == Description::EXITED &&
-      !container.KeepExit(exit)) {
+  if (description.state() == Description::EXITED && !container.KeepExit(exit)) {
     End(container, exit);
   }
 }

@@ -116,9 +116,9 @@ absl::Status Hooks::Run(const core::ContainerFacts& container,
 
 void Hooks::RunLate(const core::ContainerFacts& container,
                     device::Moment moment) const {
-  const absl::Duration all = absl::Seconds(
-      int64_t{node_.config.cdi.hook_timeout_seconds} *
-      (container.record.hooks_size() + 1));
+  const absl::Duration all =
+      absl::Seconds(int64_t{node_.config.cdi.hook_timeout_seconds} *
+                    (container.record.hooks_size() + 1));
   if (absl::Status status = Run(container, moment, Deadline::After(all));
       !status.ok()) {
     LogWarning(absl::StrCat("container ", container.record.id(), ": ",

@@ -22,8 +22,8 @@ class Hooks {
 
   // Runs those of the container's hooks that belong to `moment`, up to the
   // first that fails.
-  absl::Status Run(const core::ContainerFacts& container,
-                   device::Moment moment, Deadline deadline) const;
+  absl::Status Run(const core::ContainerFacts& container, device::Moment moment,
+                   Deadline deadline) const;
   // Those whose failure is only worth a warning, in time of their own.
   void RunLate(const core::ContainerFacts& container,
                device::Moment moment) const;

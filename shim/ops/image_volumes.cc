@@ -16,10 +16,9 @@ absl::StatusOr<std::vector<image::HeldImage>> HoldImageVolumes(
     if (mount.kind() != Mount::IMAGE) {
       continue;
     }
-    absl::StatusOr<image::HeldImage> image =
-        images.FindAndHold(mount.source());
-    RETURN_IF_ERROR(Annotate(image.status(),
-                             absl::StrCat("find volume ", mount.target())));
+    absl::StatusOr<image::HeldImage> image = images.FindAndHold(mount.source());
+    RETURN_IF_ERROR(
+        Annotate(image.status(), absl::StrCat("find volume ", mount.target())));
     mount.set_source(image->image().id);
     held.push_back(std::move(image).value());
   }

@@ -68,9 +68,8 @@ absl::Status PodNetwork::Detach(core::Pod& pod, Deadline deadline) {
   // their rules.
   RETURN_IF_ERROR(cni_.Delete(AttachmentOf(*facts), deadline));
   RETURN_IF_ERROR(network::UnpinNamespace(facts->record.netns_path()));
-  return transitions_.Note(pod, [](core::PodFacts& now) {
-    now.record.set_network_attached(false);
-  });
+  return transitions_.Note(
+      pod, [](core::PodFacts& now) { now.record.set_network_attached(false); });
 }
 
 }  // namespace caisson::ops

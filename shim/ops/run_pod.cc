@@ -70,8 +70,7 @@ absl::StatusOr<core::PodPtr> RunPod::Register(
     const v1::RunPodSandboxRequest& request, const plan::PodDecision& decision,
     std::string* same) {
   core::PodFacts facts;
-  facts.config =
-      std::make_shared<const v1::PodSandboxConfig>(request.config());
+  facts.config = std::make_shared<const v1::PodSandboxConfig>(request.config());
   PodRecord& record = facts.record;
   record.set_id(GenerateId());
   record.set_handler(request.runtime_handler());
@@ -125,8 +124,7 @@ absl::Status RunPod::ChooseSelinux(plan::PodDecision& decision,
 absl::Status RunPod::TakeIds(plan::PodDecision& decision, core::Pod& pod) {
   const core::PodFactsPtr facts = pod.facts();
   PodRecord record = facts->record;
-  const absl::Status chosen =
-      ChooseSelinux(decision, record, *facts->config);
+  const absl::Status chosen = ChooseSelinux(decision, record, *facts->config);
   record.set_config(facts->config->SerializeAsString());
   absl::Status status = chosen;
   if (status.ok()) {
@@ -155,9 +153,8 @@ absl::StatusOr<UniqueFd> RunPod::MakeNamespaces(plan::PodDecision& decision,
   plan.message.set_mount_directory(
       MountsOf(parts_.paths.PodDirectory(pod->id())));
   plan.message.set_hold_scope(!decision.slice.empty());
-  ASSIGN_OR_RETURN(
-      UniqueFd listener,
-      pod::Keeper::Listen(parts_.paths.KeeperSocket(pod->id())));
+  ASSIGN_OR_RETURN(UniqueFd listener,
+                   pod::Keeper::Listen(parts_.paths.KeeperSocket(pod->id())));
   plan.message.set_listener_fd(plan.Attach(std::move(listener)));
   operation.Enter("make namespaces");
   ASSIGN_OR_RETURN(
@@ -180,8 +177,8 @@ absl::StatusOr<UniqueFd> RunPod::MakeNamespaces(plan::PodDecision& decision,
 absl::Status RunPod::Attach(const plan::PodDecision& decision, core::Pod& pod,
                             UniqueFd network, core::Operation& operation) {
   operation.Enter("attach network");
-  RETURN_IF_ERROR(parts_.network.Attach(pod, std::move(network),
-                                        operation.deadline()));
+  RETURN_IF_ERROR(
+      parts_.network.Attach(pod, std::move(network), operation.deadline()));
   if (decision.network_sysctls.empty()) {
     return absl::OkStatus();
   }
@@ -221,12 +218,11 @@ void RunPod::Undo(const core::PodPtr& pod) {
   }
 }
 
-absl::StatusOr<std::string> RunPod::Run(
-    const v1::RunPodSandboxRequest& request, core::Operation& operation) {
+absl::StatusOr<std::string> RunPod::Run(const v1::RunPodSandboxRequest& request,
+                                        core::Operation& operation) {
   operation.Enter("plan");
-  absl::StatusOr<plan::PodDecision> planned =
-      plan::PlanPod(request, parts_.node.config, parts_.node.selinux,
-                    kernel::Hostname());
+  absl::StatusOr<plan::PodDecision> planned = plan::PlanPod(
+      request, parts_.node.config, parts_.node.selinux, kernel::Hostname());
   RETURN_IF_ERROR(core::ForClient(planned.status()));
   plan::PodDecision& decision = *planned;
   if (decision.plan.own_network()) {

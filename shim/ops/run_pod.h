@@ -46,9 +46,9 @@ class RunPod {
                                   core::Operation& operation);
 
  private:
-  absl::StatusOr<core::PodPtr> Register(
-      const v1::RunPodSandboxRequest& request,
-      const plan::PodDecision& decision, std::string* same);
+  absl::StatusOr<core::PodPtr> Register(const v1::RunPodSandboxRequest& request,
+                                        const plan::PodDecision& decision,
+                                        std::string* same);
   absl::Status ChooseSelinux(plan::PodDecision& decision,
                              state::v1::PodRecord& record,
                              const v1::PodSandboxConfig& config);

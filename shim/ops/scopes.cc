@@ -48,8 +48,7 @@ absl::Status StartPodScope(const Node& node, const std::string& slice,
                                    metadata.name(), " of caisson");
   scope.pid = holder;
   RETURN_IF_ERROR(cgroup::StartScope(
-      scope,
-      Deadline::Earlier(deadline, Deadline::After(kSystemdTimeout))));
+      scope, Deadline::Earlier(deadline, Deadline::After(kSystemdTimeout))));
   // Out of the way first: a cgroup with controllers below it may hold no
   // processes (cgroups(7)).
   const absl::string_view base = absl::StripSuffix(pod.record.cgroup(), "/pod");

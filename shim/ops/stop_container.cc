@@ -33,17 +33,15 @@ bool StopContainer::Ask(core::Container& container) {
   // Another daemon goes on with it, should this one end.
   const int64_t kill_at =
       NowNanos() + absl::ToInt64Nanoseconds(container.stop_by().left());
-  const absl::Status noted =
-      transitions_.Note(container, [&](core::ContainerFacts& facts) {
-        facts.record.set_kill_at(kill_at);
-      });
+  const absl::Status noted = transitions_.Note(
+      container,
+      [&](core::ContainerFacts& facts) { facts.record.set_kill_at(kill_at); });
   if (!noted.ok()) {
     LogWarning(absl::StrCat("record stop of container ", container.id(), ": ",
                             noted.message()));
   }
   return keeper
-      ->SignalContainer(container.id(),
-                        container.facts()->record.stop_signal(),
+      ->SignalContainer(container.id(), container.facts()->record.stop_signal(),
                         Deadline::After(kSignalPatience))
       .ok();
 }
@@ -78,8 +76,7 @@ void StopContainer::OnWoken(const std::shared_ptr<Wait>& wait) {
     return;
   }
   timers_.Cancel(wait->timer);
-  pool_.Post([this, container = wait->container,
-              operation = wait->operation] {
+  pool_.Post([this, container = wait->container, operation = wait->operation] {
     const bool go_on = container->state() != ContainerRecord::EXITED &&
                        !container->stop_by().passed();
     if (go_on) {

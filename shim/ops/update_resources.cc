@@ -18,8 +18,7 @@ using state::v1::ContainerRecord;
 
 // All of `wanted`, or what was `before`: the caller is told why not, and the
 // log of what could not be put back.
-absl::Status ChangeLimits(const cgroup::Layout& layout,
-                          const std::string& path,
+absl::Status ChangeLimits(const cgroup::Layout& layout, const std::string& path,
                           const cgroup::Limits& wanted,
                           const cgroup::Limits& before) {
   ASSIGN_OR_RETURN(cgroup::Cgroup group, cgroup::Cgroup::Open(layout, path));
@@ -51,8 +50,8 @@ absl::Status UpdateResources::Update(
   ASSIGN_OR_RETURN(const cgroup::Limits before, plan::PlanLimits(now, "linux"));
   ASSIGN_OR_RETURN(const cgroup::Limits wanted,
                    plan::PlanLimits(merged, "linux"));
-  RETURN_IF_ERROR(ChangeLimits(node_.layout, facts->record.cgroup(), wanted,
-                               before));
+  RETURN_IF_ERROR(
+      ChangeLimits(node_.layout, facts->record.cgroup(), wanted, before));
   auto config = std::make_shared<v1::ContainerConfig>(*facts->config);
   *config->mutable_linux()->mutable_resources() = std::move(merged);
   return transitions_.Note(container, [&](core::ContainerFacts& changed) {
@@ -79,8 +78,9 @@ absl::Status UpdateResources::Update(
     }
     return status;
   }
-  return transitions_.Note(
-      pod, [&](core::PodFacts& changed) { changed.config = std::move(config); });
+  return transitions_.Note(pod, [&](core::PodFacts& changed) {
+    changed.config = std::move(config);
+  });
 }
 
 }  // namespace caisson::ops

@@ -35,8 +35,7 @@ std::vector<store::Lease> IdsOf(int pid) {
   char text[4096];
   const ssize_t got = file.ok() ? read(file->get(), text, sizeof(text)) : 0;
   const absl::string_view map(text, got > 0 ? static_cast<size_t>(got) : 0);
-  for (absl::string_view line :
-       absl::StrSplit(map, '\n', absl::SkipEmpty())) {
+  for (absl::string_view line : absl::StrSplit(map, '\n', absl::SkipEmpty())) {
     const std::vector<absl::string_view> fields =
         absl::StrSplit(line, ' ', absl::SkipEmpty());
     store::Lease range;
@@ -103,8 +102,7 @@ absl::Status Orphans::EndProcesses(const Actions::Orphans& orphans) {
 absl::Status Orphans::RemoveFiles(const Actions::Orphans& orphans) {
   absl::Status status;
   for (const std::string& id : orphans.attachments) {
-    absl::StatusOr<network::Attachment> attachment =
-        cni_.CachedAttachment(id);
+    absl::StatusOr<network::Attachment> attachment = cni_.CachedAttachment(id);
     status.Update(attachment.ok()
                       ? cni_.Delete(*attachment, Deadline::After(kDetachTime))
                       : attachment.status());
@@ -154,8 +152,8 @@ void Orphans::Try(const std::shared_ptr<Work>& work) {
   if (status.ok()) {
     return;
   }
-  LogWarning(absl::StrCat("take down what no record owns: ",
-                          status.message(), ": tried again in ",
+  LogWarning(absl::StrCat("take down what no record owns: ", status.message(),
+                          ": tried again in ",
                           absl::FormatDuration(work->pause)));
   timers_.At(Deadline::After(work->pause),
              [this, work] { pool_.Post([this, work] { Try(work); }); });

@@ -106,8 +106,7 @@ void Recovery::AwaitKeepers(const Actions& actions) {
     }
     // It has told what it has before it answers this.
     const absl::StatusOr<pod::Keeper::Description> described =
-        keeper->Describe(
-            Deadline::Earlier(all, Deadline::After(kAnswerTime)));
+        keeper->Describe(Deadline::Earlier(all, Deadline::After(kAnswerTime)));
     if (described.ok()) {
       parts_.exits.OnDescribed(*pod, described->pod);
     } else {
@@ -123,7 +122,8 @@ void Recovery::EndUnheard(const Actions& actions) {
     const absl::StatusOr<core::ContainerPtr> container =
         parts_.registry.FindContainer(id);
     if (container.ok()) {
-      parts_.exits.End(**container, {ops::kUnknownExitCode, NowNanos(), "", ""});
+      parts_.exits.End(**container,
+                       {ops::kUnknownExitCode, NowNanos(), "", ""});
     }
   }
 }
@@ -135,8 +135,8 @@ void Recovery::FinishStops(const Actions& actions) {
     if (!container.ok()) {
       continue;
     }
-    (*container)->StopBy(
-        Deadline::After(absl::Nanoseconds(stop.kill_at - NowNanos())));
+    (*container)
+        ->StopBy(Deadline::After(absl::Nanoseconds(stop.kill_at - NowNanos())));
     parts_.operations.Run(
         {absl::StrCat("stop ", stop.container_id),
          absl::StrCat("stop container ", stop.container_id), kEndTime,
@@ -158,13 +158,12 @@ void Recovery::EndPods(const Actions& actions) {
     parts_.transitions.End(**found);
     parts_.lanes.detach.Post([this, pod = *found, then] {
       const Deadline deadline = Deadline::After(kEndTime);
-      const absl::Status ended =
-          then == ops::DetachQueue::Then::kRemove
-              ? parts_.pod_ending.Remove(pod, deadline)
-              : parts_.pod_ending.Stop(pod, deadline);
+      const absl::Status ended = then == ops::DetachQueue::Then::kRemove
+                                     ? parts_.pod_ending.Remove(pod, deadline)
+                                     : parts_.pod_ending.Stop(pod, deadline);
       if (!ended.ok()) {
-        LogWarning(absl::StrCat("recover pod ", pod->id(), ": ",
-                                ended.message()));
+        LogWarning(
+            absl::StrCat("recover pod ", pod->id(), ": ", ended.message()));
         parts_.detach_queue.Add(pod, then);
       }
     });
@@ -192,10 +191,9 @@ void Recovery::EndPods(const Actions& actions) {
 }
 
 absl::Status Recovery::Run() {
-  ASSIGN_OR_RETURN(
-      Inventory inventory,
-      TakeInventory(parts_.node, parts_.paths, parts_.store, parts_.cni,
-                    parts_.keepers.fork_server_pid()));
+  ASSIGN_OR_RETURN(Inventory inventory,
+                   TakeInventory(parts_.node, parts_.paths, parts_.store,
+                                 parts_.cni, parts_.keepers.fork_server_pid()));
   Actions actions = Difference(inventory);
   parts_.leases.Load(inventory.records.leases);
   Restore(inventory, actions);

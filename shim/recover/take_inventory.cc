@@ -38,13 +38,13 @@ std::set<std::string> IdsIn(const std::string& directory) {
 
 std::map<int, uint64_t> FindKeepers(const ops::Node& node, int fork_server) {
   std::map<int, uint64_t> keepers;
-  const absl::StatusOr<cgroup::Cgroup> group = cgroup::Cgroup::Open(
-      node.layout, ops::KeepersCgroup(node.config.cgroup));
+  const absl::StatusOr<cgroup::Cgroup> group =
+      cgroup::Cgroup::Open(node.layout, ops::KeepersCgroup(node.config.cgroup));
   const absl::StatusOr<std::vector<int>> pids =
       group.ok() ? group->Processes() : group.status();
   if (!pids.ok()) {
-    LogWarning(absl::StrCat("take inventory of keepers: ",
-                            pids.status().message()));
+    LogWarning(
+        absl::StrCat("take inventory of keepers: ", pids.status().message()));
     return keepers;
   }
   for (const int pid : *pids) {
@@ -63,8 +63,8 @@ std::vector<cgroup::MarkedCgroup> FindCgroups(const ops::Node& node) {
   const absl::StatusOr<std::vector<cgroup::MarkedCgroup>> all =
       cgroup::FindMarked(node.layout, Deadline::After(kWalkTime));
   if (!all.ok()) {
-    LogWarning(absl::StrCat("take inventory of cgroups: ",
-                            all.status().message()));
+    LogWarning(
+        absl::StrCat("take inventory of cgroups: ", all.status().message()));
     return ours;
   }
   for (const cgroup::MarkedCgroup& group : *all) {
@@ -89,8 +89,8 @@ void Keep(absl::StatusOr<Found> found, const char* what, Value& value) {
 
 absl::StatusOr<Inventory> TakeInventory(const ops::Node& node,
                                         const ops::Paths& paths,
-                                        store::Store& store,
-                                        network::Cni& cni, int fork_server) {
+                                        store::Store& store, network::Cni& cni,
+                                        int fork_server) {
   Inventory inventory;
   ASSIGN_OR_RETURN(inventory.records, store.Load());
   inventory.boot_id = node.boot_id;

@@ -17,7 +17,7 @@ namespace caisson::recover {
 // among the keepers but none.
 absl::StatusOr<Inventory> TakeInventory(const ops::Node& node,
                                         const ops::Paths& paths,
-                                        store::Store& store,
-                                        network::Cni& cni, int fork_server);
+                                        store::Store& store, network::Cni& cni,
+                                        int fork_server);
 
 }  // namespace caisson::recover

@@ -83,9 +83,9 @@ constexpr Refusal kRefusals[] = {
      grpc::INVALID_ARGUMENT, "run_as_group \"7\""},
     {"negative memory",
      [](cri::CreateContainerRequest& r) {
-       Resources(r).set_memory_limit_in_bytes(-1);
+       Resources(r).set_memory_limit_in_bytes(-2);
      },
-     grpc::INVALID_ARGUMENT, "memory_limit_in_bytes: \"-1\" is negative"},
+     grpc::INVALID_ARGUMENT, "memory_limit_in_bytes: \"-2\" is negative"},
     {"oom score",
      [](cri::CreateContainerRequest& r) {
        Resources(r).set_oom_score_adj(1001);

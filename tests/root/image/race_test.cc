@@ -172,8 +172,9 @@ TEST_F(ImageRaceTest, WhoeverGivesUpLeavesTheFetchToTheOthers) {
                            Deadline::After(absl::Minutes(5)), cancel.get());
   });
   const auto start = Clock::now();
-  EXPECT_EQ(store_->Pull("silent.test/x:v1", {},
-                         Deadline::After(absl::Milliseconds(300)), -1)
+  EXPECT_EQ(store_
+                ->Pull("silent.test/x:v1", {},
+                       Deadline::After(absl::Milliseconds(300)), -1)
                 .status()
                 .code(),
             absl::StatusCode::kDeadlineExceeded);
@@ -213,8 +214,9 @@ TEST_F(ImageRaceTest, OnlySoManyPullsRunAtATime) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 6; ++i) {
     threads.emplace_back([&, i] {
-      EXPECT_EQ(store_->Pull(absl::StrCat("silent.test/x", i, ":v1"), {},
-                             Deadline::After(absl::Minutes(1)), cancel.get())
+      EXPECT_EQ(store_
+                    ->Pull(absl::StrCat("silent.test/x", i, ":v1"), {},
+                           Deadline::After(absl::Minutes(1)), cancel.get())
                     .status()
                     .code(),
                 absl::StatusCode::kCancelled);

@@ -58,8 +58,8 @@ TEST(ReadFileTest, ReadsWhatIsNoLongerThanAllowed) {
     EXPECT_EQ(*ReadRegularFile(path, size), text) << size;
     EXPECT_EQ(*ReadRegularFile(path, 1 << 20), text) << size;
     if (size > 0) {
-      EXPECT_TRUE(absl::IsInvalidArgument(
-          ReadRegularFile(path, size - 1).status()))
+      EXPECT_TRUE(
+          absl::IsInvalidArgument(ReadRegularFile(path, size - 1).status()))
           << size;
     }
   }

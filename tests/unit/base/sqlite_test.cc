@@ -16,9 +16,10 @@ using ::testing::HasSubstr;
 
 constexpr Format kFormat = {
     .settings = "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;",
-    .schema = "CREATE TABLE IF NOT EXISTS a(id INTEGER PRIMARY KEY, b BLOB);"
-              "CREATE TABLE IF NOT EXISTS child(parent INTEGER"
-              " REFERENCES a(id) DEFERRABLE INITIALLY DEFERRED);",
+    .schema =
+        "CREATE TABLE IF NOT EXISTS a(id INTEGER PRIMARY KEY, b BLOB);"
+        "CREATE TABLE IF NOT EXISTS child(parent INTEGER"
+        " REFERENCES a(id) DEFERRABLE INITIALLY DEFERRED);",
     .version = 3,
     .oldest = 2,
 };

@@ -109,9 +109,10 @@ TEST(PullQueueTest, TheLastOneThatLeavesCancelsIt) {
     return absl::CancelledError("as told");
   };
   std::thread other([&] {
-    EXPECT_EQ(
-        queue.Run("a", work, Deadline::After(kLong), leave.fd()).status().code(),
-        absl::StatusCode::kCancelled);
+    EXPECT_EQ(queue.Run("a", work, Deadline::After(kLong), leave.fd())
+                  .status()
+                  .code(),
+              absl::StatusCode::kCancelled);
   });
   EXPECT_TRUE(begun.IsOpenWithin(kLong));
   EXPECT_EQ(queue.Run("a", work, Deadline::After(absl::Milliseconds(20)), -1)
@@ -128,17 +129,18 @@ TEST(PullQueueTest, TheEndOfTheQueueCancelsWhatRuns) {
   bool cancelled = false;
   {
     PullQueue queue(1);
-    EXPECT_EQ(queue
-                  .Run(
-                      "a",
-                      [&](PullQueue::Turn& turn) -> absl::StatusOr<std::string> {
-                        cancelled = IsReadable(turn.cancel(), kLong);
-                        return std::string();
-                      },
-                      Deadline::After(absl::Milliseconds(50)), -1)
-                  .status()
-                  .code(),
-              absl::StatusCode::kDeadlineExceeded);
+    EXPECT_EQ(
+        queue
+            .Run(
+                "a",
+                [&](PullQueue::Turn& turn) -> absl::StatusOr<std::string> {
+                  cancelled = IsReadable(turn.cancel(), kLong);
+                  return std::string();
+                },
+                Deadline::After(absl::Milliseconds(50)), -1)
+            .status()
+            .code(),
+        absl::StatusCode::kDeadlineExceeded);
   }
   // It had begun, or was dropped before.
   SUCCEED() << cancelled;
