@@ -52,8 +52,7 @@ absl::Status CheckContexts(keeper::v1::ContainerPlan& plan) {
 }
 
 void Describe(const plan::ContainerDecision& decision,
-              const image::Image& image, const PodRecord& pod,
-              ContainerRecord& record) {
+              const image::Image& image, ContainerRecord& record) {
   for (const device::Hook& hook : decision.hooks) {
     device::ToMessage(hook, *record.add_hooks());
   }
@@ -62,7 +61,6 @@ void Describe(const plan::ContainerDecision& decision,
                                                   : image.repo_digests[0]);
   record.set_log_path(decision.log_path);
   record.set_stop_signal(decision.stop_signal);
-  record.set_cgroup(absl::StrCat(pod.cgroup(), "/", record.id()));
 }
 
 }  // namespace
@@ -75,6 +73,9 @@ absl::StatusOr<core::ContainerPtr> CreateContainer::Register(
       std::make_shared<const v1::ContainerConfig>(request.config());
   facts.record.set_id(GenerateId());
   facts.record.set_pod_id(pod.record.id());
+  // Before anybody sees it: whoever ends it looks there.
+  facts.record.set_cgroup(
+      absl::StrCat(pod.record.cgroup(), "/", facts.record.id()));
   facts.record.set_created_at(NowNanos());
   auto container = std::make_shared<core::Container>(std::move(facts));
   core::ContainerPtr other;
@@ -169,11 +170,9 @@ absl::StatusOr<CreateContainer::Draft> CreateContainer::Decide(
 }
 
 absl::Status CreateContainer::NoteDraft(Draft& draft,
-                                        const core::PodFacts& pod,
                                         core::Container& container) {
   const auto note = [&](core::ContainerFacts& facts) {
-    Describe(draft.decision, draft.images[0].image(), pod.record,
-             facts.record);
+    Describe(draft.decision, draft.images[0].image(), facts.record);
     // From here on the container holds them.
     facts.images_held = true;
     for (size_t i = 0; i < draft.images.size(); ++i) {
@@ -232,7 +231,7 @@ absl::Status CreateContainer::Make(const v1::CreateContainerRequest& request,
   operation.Enter("plan");
   const core::PodFactsPtr pod_facts = pod->facts();
   ASSIGN_OR_RETURN(Draft draft, Decide(request.config(), *pod_facts));
-  RETURN_IF_ERROR(NoteDraft(draft, *pod_facts, *container));
+  RETURN_IF_ERROR(NoteDraft(draft, *container));
   RETURN_IF_ERROR(MakeProcess(draft.decision, pod, *container, operation));
   operation.Enter("record container");
   return parts_.transitions.Change(*container, ContainerRecord::CREATED,

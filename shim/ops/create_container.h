@@ -62,8 +62,7 @@ class CreateContainer {
       const v1::ContainerConfig& config, const core::PodFacts& pod,
       const image::Image& image);
   absl::Status CompileSeccomp(plan::ContainerDecision& decision);
-  absl::Status NoteDraft(Draft& draft, const core::PodFacts& pod,
-                         core::Container& container);
+  absl::Status NoteDraft(Draft& draft, core::Container& container);
   absl::Status Make(const v1::CreateContainerRequest& request,
                     const core::PodPtr& pod,
                     const core::ContainerPtr& container,
