@@ -44,9 +44,11 @@ absl::Status PodEnding::EndContainers(const core::PodPtr& pod,
 
 absl::Status PodEnding::StopHeld(const core::PodPtr& pod, Deadline deadline) {
   // What is being made looks at this after it is seen by the loop below.
-  if (pod->state() != PodRecord::STOPPED) {
-    RETURN_IF_ERROR(parts_.transitions.Change(*pod, PodRecord::STOPPED,
-                                              [](core::PodFacts&) {}));
+  const absl::Status stopped = parts_.transitions.Change(
+      *pod, PodRecord::STOPPED, [](core::PodFacts&) {});
+  // It may be so already, also by the end of its keeper this moment.
+  if (!stopped.ok() && pod->state() != PodRecord::STOPPED) {
+    return stopped;
   }
   RETURN_IF_ERROR(EndContainers(pod, deadline));
   RETURN_IF_ERROR(Annotate(parts_.network.Detach(*pod, deadline), "network"));
