@@ -82,12 +82,9 @@ absl::Status PodEnding::Remove(const core::PodPtr& pod, Deadline deadline) {
   RETURN_IF_ERROR(StopHeld(pod, deadline));
   for (const core::ContainerPtr& container :
        parts_.registry.ContainersOf(pod->id())) {
-    // One that was being made takes itself away.
-    if (container->AwaitCreation(deadline)) {
-      RETURN_IF_ERROR(
-          Annotate(parts_.containers.Remove(container, deadline),
-                   absl::StrCat("remove container ", container->id())));
-    }
+    RETURN_IF_ERROR(
+        Annotate(parts_.containers.Remove(container, deadline),
+                 absl::StrCat("remove container ", container->id())));
   }
   const core::PodFactsPtr facts = pod->facts();
   RETURN_IF_ERROR(RemoveCgroup(*facts));

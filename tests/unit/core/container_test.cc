@@ -38,8 +38,8 @@ class ContainerTest : public ::testing::Test {
   std::unique_ptr<store::Store> store_;
   EventBus events_;
   std::unique_ptr<Transitions> transitions_;
-  Container container_{ContainerFactsOf(IdOf("c"), IdOf("p"), "main",
-                                        ContainerRecord::RUNNING)};
+  Container container_{
+      ContainerFactsOf(IdOf("c"), IdOf("p"), "main", ContainerRecord::RUNNING)};
 };
 
 TEST_F(ContainerTest, AwaitExitEndsByItsDeadline) {
@@ -55,25 +55,23 @@ TEST_F(ContainerTest, AwaitExitIsWokenByTheEnd) {
   ender.join();
 }
 
-TEST_F(ContainerTest, AwaitCreationEndsByItsDeadlineOrTheCreation) {
+TEST_F(ContainerTest, AwaitCreationAwaitsWhoeverMakesIt) {
   Container fresh(ContainerFactsOf(IdOf("d"), IdOf("p"), "other"));
+  EXPECT_TRUE(fresh.AwaitCreation(Deadline()));
+  fresh.BeginCreation();
   EXPECT_FALSE(fresh.AwaitCreation(Deadline()));
   EXPECT_FALSE(fresh.AwaitCreation(Deadline::After(absl::Milliseconds(30))));
-  std::thread maker([&] {
-    EXPECT_TRUE(transitions_
-                    ->Change(fresh, ContainerRecord::CREATED,
-                             [](ContainerFacts&) {})
-                    .ok());
-  });
+  // Its end is not that of its making.
+  transitions_->End(fresh, [](ContainerFacts&) {});
+  EXPECT_FALSE(fresh.AwaitCreation(Deadline()));
+  std::thread maker([&] { fresh.EndCreation(); });
   EXPECT_TRUE(fresh.AwaitCreation(Deadline::After(absl::Minutes(1))));
   maker.join();
 }
 
-TEST_F(ContainerTest, ARemovalEndsAllWaits) {
+TEST_F(ContainerTest, ARemovalEndsTheWaitForTheEnd) {
   Container fresh(ContainerFactsOf(IdOf("d"), IdOf("p"), "other"));
-  std::thread remover(
-      [&] { EXPECT_TRUE(transitions_->Remove(fresh).ok()); });
-  EXPECT_TRUE(fresh.AwaitCreation(Deadline::After(absl::Minutes(1))));
+  std::thread remover([&] { EXPECT_TRUE(transitions_->Remove(fresh).ok()); });
   EXPECT_TRUE(fresh.AwaitExit(Deadline::After(absl::Minutes(1))));
   remover.join();
 }
@@ -108,9 +106,8 @@ TEST_F(ContainerTest, WatchersAreWokenByTheEnd) {
   int woken = 0;
   container_.Watch([&] { ++woken; });
   container_.Watch([&] { ++woken; });
-  transitions_->NoteUnrecorded(container_, [](ContainerFacts& facts) {
-    facts.record.set_pid(5);
-  });
+  transitions_->NoteUnrecorded(
+      container_, [](ContainerFacts& facts) { facts.record.set_pid(5); });
   EXPECT_EQ(woken, 0);
   End();
   EXPECT_EQ(woken, 2);
@@ -147,8 +144,8 @@ TEST_F(ContainerTest, AWatcherMayWatchAgain) {
 
 TEST_F(ContainerTest, NoWatcherIsForgottenWhileItEnds) {
   for (int round = 0; round < 200; ++round) {
-    Container container(ContainerFactsOf(IdOf("e"), IdOf("p"), "x",
-                                         ContainerRecord::RUNNING));
+    Container container(
+        ContainerFactsOf(IdOf("e"), IdOf("p"), "x", ContainerRecord::RUNNING));
     std::atomic<int> woken = 0;
     std::thread watcher([&] {
       for (int i = 0; i < 10; ++i) {
@@ -190,8 +187,7 @@ TEST(PodTest, ItsKeeperIsUsableUntilItStops) {
             absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(refused().find("creating"), std::string::npos) << refused();
   ASSERT_TRUE((*store)->AddPod(pod.facts()->record, {}).ok());
-  ASSERT_TRUE(
-      transitions.Change(pod, PodRecord::READY, [](PodFacts&) {}).ok());
+  ASSERT_TRUE(transitions.Change(pod, PodRecord::READY, [](PodFacts&) {}).ok());
   EXPECT_NE(refused().find("without its keeper"), std::string::npos)
       << refused();
   transitions.End(pod);
