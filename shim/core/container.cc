@@ -26,9 +26,20 @@ bool Container::AwaitExit(Deadline deadline) {
   return true;
 }
 
+void Container::BeginCreation() {
+  MutexLock lock(mutex_);
+  being_made_ = true;
+}
+
+void Container::EndCreation() {
+  MutexLock lock(mutex_);
+  being_made_ = false;
+  changed_.NotifyAll();
+}
+
 bool Container::AwaitCreation(Deadline deadline) {
   MutexLock lock(mutex_);
-  while (facts_->record.state() == ContainerRecord::CREATING && !removed_) {
+  while (being_made_) {
     if (!changed_.WaitUntil(mutex_, deadline) && deadline.passed()) {
       return false;
     }

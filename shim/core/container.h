@@ -57,7 +57,12 @@ class Container {
 
   // False when it had not ended by then.
   bool AwaitExit(Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_);
-  // False when its creation had neither ended nor been undone by then.
+
+  // Until EndCreation() somebody makes it, and whatever state it has meanwhile,
+  // more of it may come to be.
+  void BeginCreation() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndCreation() ABSL_LOCKS_EXCLUDED(mutex_);
+  // False when somebody still made it by then.
   bool AwaitCreation(Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A grace period ends at the earliest moment that anybody asked for, as the
@@ -106,6 +111,7 @@ class Container {
   CondVar changed_;
   ContainerFactsPtr facts_ ABSL_GUARDED_BY(mutex_);
   bool removed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool being_made_ ABSL_GUARDED_BY(mutex_) = false;
   Deadline stop_by_ ABSL_GUARDED_BY(mutex_) = Deadline::Never();
   std::vector<std::function<void()>> watchers_ ABSL_GUARDED_BY(mutex_);
   bool starting_ ABSL_GUARDED_BY(mutex_) = false;

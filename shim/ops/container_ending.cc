@@ -93,6 +93,18 @@ absl::Status ContainerEnding::RemoveCgroup(const core::Container& container,
   return group->Destroy();
 }
 
+absl::Status ContainerEnding::AwaitCreation(core::Container& container,
+                                            Deadline deadline) {
+  if (container.AwaitCreation(Deadline())) {
+    return absl::OkStatus();
+  }
+  // A keeper that is making it gives up by this.
+  RETURN_IF_ERROR(ForgetInKeeper(container, deadline));
+  return container.AwaitCreation(deadline)
+             ? absl::OkStatus()
+             : absl::DeadlineExceededError("its creation has not ended");
+}
+
 absl::Status ContainerEnding::Remove(const core::ContainerPtr& container,
                                      Deadline deadline) {
   // Of several who remove it one does, and the others find it gone: hooks run
@@ -101,6 +113,7 @@ absl::Status ContainerEnding::Remove(const core::ContainerPtr& container,
   if (container->is_removed()) {
     return absl::OkStatus();
   }
+  RETURN_IF_ERROR(AwaitCreation(*container, deadline));
   RETURN_IF_ERROR(ForgetInKeeper(*container, deadline));
   RETURN_IF_ERROR(RemoveCgroup(*container, deadline));
   const core::ContainerFactsPtr facts = container->facts();

@@ -37,11 +37,13 @@ class ContainerEnding {
   absl::Status Kill(const core::ContainerPtr& container, Deadline deadline);
 
   // Takes away what is left of it, its record and its place in the registry.
+  // Waits for whoever makes it, and would make more of it afterwards.
   absl::Status Remove(const core::ContainerPtr& container, Deadline deadline);
 
  private:
   absl::Status RemoveCgroup(const core::Container& container,
                             Deadline deadline);
+  absl::Status AwaitCreation(core::Container& container, Deadline deadline);
   absl::Status ForgetInKeeper(const core::Container& container,
                               Deadline deadline);
 

@@ -71,11 +71,15 @@ absl::StatusOr<core::ContainerPtr> CreateContainer::Register(
   facts.config = std::make_shared<const v1::ContainerConfig>(request.config());
   facts.record.set_id(GenerateId());
   facts.record.set_pod_id(pod.record.id());
+  // Before anybody sees it: whoever ends it looks there.
+  facts.record.set_cgroup(
+      absl::StrCat(pod.record.cgroup(), "/", facts.record.id()));
   facts.record.set_created_at(NowNanos());
   // Whatever becomes of it, its end looks there.
   facts.record.set_cgroup(
       absl::StrCat(pod.record.cgroup(), "/", facts.record.id()));
   auto container = std::make_shared<core::Container>(std::move(facts));
+  container->BeginCreation();
   core::ContainerPtr other;
   const absl::Status added = parts_.registry.Add(container, &other);
   if (added.ok()) {
@@ -201,6 +205,11 @@ absl::Status CreateContainer::MakeProcess(plan::ContainerDecision& decision,
                                               decision, plan));
   ASSIGN_OR_RETURN(const std::shared_ptr<pod::Keeper> keeper,
                    pod->UsableKeeper());
+  // Whoever ended it meanwhile asked the keeper to forget it before there was
+  // anything to forget.
+  if (container.state() != ContainerRecord::CREATING) {
+    return absl::AbortedError("make process: it was ended meanwhile");
+  }
   operation.Enter("make process");
   ASSIGN_OR_RETURN(
       const keeper::v1::ContainerCreated created,
@@ -245,6 +254,7 @@ absl::StatusOr<std::string> CreateContainer::Run(
     return same;
   }
   const absl::Status status = Make(request, pod, container, operation);
+  container->EndCreation();
   if (status.ok()) {
     return container->id();
   }

@@ -1,6 +1,7 @@
 #include "shim/ops/exits.h"
 
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "runtime/base/clock.h"
@@ -97,6 +98,32 @@ void Exits::TakeUp(core::Container& container,
   }
 }
 
+void Exits::EndMissing(const core::PodPtr& pod,
+                       std::vector<core::ContainerPtr> missing) {
+  const std::shared_ptr<pod::Keeper> keeper = pod->keeper();
+  if (missing.empty() || keeper == nullptr) {
+    return;
+  }
+  // The description may be older than they are.  Not here: the pod's queue
+  // must not wait for its keeper.  One that does not answer describes its pod
+  // again, or ends.
+  pool_.Post([this, keeper, missing = std::move(missing)] {
+    const absl::StatusOr<pod::Keeper::Description> now =
+        keeper->Describe(Deadline::After(kForgetTime));
+    std::set<std::string> known;
+    if (now.ok()) {
+      for (const auto& each : now->pod.containers()) {
+        known.insert(each.container_id());
+      }
+    }
+    for (const core::ContainerPtr& container : missing) {
+      if (now.ok() && !known.contains(container->id())) {
+        End(*container, {kUnknownExitCode, NowNanos(), "", ""});
+      }
+    }
+  });
+}
+
 void Exits::OnDescribed(const core::PodPtr& pod,
                         const keeper::v1::PodDescription& description) {
   std::set<std::string> known;
@@ -110,14 +137,16 @@ void Exits::OnDescribed(const core::PodPtr& pod,
       Forget(pod, each.container_id());
     }
   }
+  std::vector<core::ContainerPtr> missing;
   for (const core::ContainerPtr& container :
        registry_.ContainersOf(pod->id())) {
     // One that is being made may not have reached its keeper yet.
     if (!known.contains(container->id()) &&
         container->state() != ContainerRecord::CREATING) {
-      End(*container, {kUnknownExitCode, NowNanos(), "", ""});
+      missing.push_back(container);
     }
   }
+  EndMissing(pod, std::move(missing));
   std::set<std::string> execs;
   for (const auto& exec : description.execs()) {
     execs.insert(exec.exec_id());

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "runtime/pod/keeper.h"
 #include "shim/core/registry.h"
@@ -34,6 +35,9 @@ class Exits {
   void End(core::Container& container, const core::Exit& exit);
 
  private:
+  // Those that the keeper still does not have when it is asked now.
+  void EndMissing(const core::PodPtr& pod,
+                  std::vector<core::ContainerPtr> missing);
   void TakeUp(core::Container& container,
               const keeper::v1::ContainerDescription& description);
   // A container that nobody heard of.

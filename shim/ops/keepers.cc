@@ -48,7 +48,7 @@ absl::StatusOr<pod::KeeperIdentity> Keepers::Start(const core::PodPtr& pod,
   ASSIGN_OR_RETURN(pod::KeeperFactory::NewKeeper fresh,
                    factory_.Fork(deadline));
   const pod::KeeperIdentity identity = fresh.identity;
-  pod->SetKeeper(pod::Keeper::Adopt(std::move(fresh), OptionsFor(pod)));
+  pod->SetKeeper(clients_.adopt(std::move(fresh), OptionsFor(pod)));
   return identity;
 }
 
@@ -57,7 +57,7 @@ absl::Status Keepers::Resume(const core::PodPtr& pod) {
   const pod::KeeperIdentity identity{facts->record.keeper_pid(),
                                      facts->record.keeper_start_ticks()};
   ASSIGN_OR_RETURN(std::unique_ptr<pod::Keeper> keeper,
-                   pod::Keeper::Resume(identity, OptionsFor(pod)));
+                   clients_.resume(identity, OptionsFor(pod)));
   pod->SetKeeper(std::move(keeper));
   return absl::OkStatus();
 }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "runtime/pod/keeper.h"
@@ -11,11 +13,25 @@
 
 namespace caisson::ops {
 
+// What speaks with a keeper: the client of runtime/pod, but in tests.
+struct KeeperClients {
+  std::function<std::unique_ptr<pod::Keeper>(pod::KeeperFactory::NewKeeper,
+                                             pod::Keeper::Options)>
+      adopt = pod::Keeper::Adopt;
+  std::function<absl::StatusOr<std::unique_ptr<pod::Keeper>>(
+      const pod::KeeperIdentity&, pod::Keeper::Options)>
+      resume = pod::Keeper::Resume;
+};
+
 // The keepers of the pods: made, found again, ended.  Any thread.
 class Keepers {
  public:
-  Keepers(pod::KeeperFactory& factory, Exits& exits, const Paths& paths)
-      : factory_(factory), exits_(exits), paths_(paths) {}
+  Keepers(pod::KeeperFactory& factory, Exits& exits, const Paths& paths,
+          KeeperClients clients = {})
+      : factory_(factory),
+        exits_(exits),
+        paths_(paths),
+        clients_(std::move(clients)) {}
 
   // Gives the pod a new keeper, which has no pod yet; its identity.
   absl::StatusOr<pod::KeeperIdentity> Start(const core::PodPtr& pod,
@@ -37,6 +53,7 @@ class Keepers {
   pod::KeeperFactory& factory_;
   Exits& exits_;
   const Paths& paths_;
+  const KeeperClients clients_;
 };
 
 }  // namespace caisson::ops

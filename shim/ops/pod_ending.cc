@@ -44,9 +44,11 @@ absl::Status PodEnding::EndContainers(const core::PodPtr& pod,
 
 absl::Status PodEnding::StopHeld(const core::PodPtr& pod, Deadline deadline) {
   // What is being made looks at this after it is seen by the loop below.
-  if (pod->state() != PodRecord::STOPPED) {
-    RETURN_IF_ERROR(parts_.transitions.Change(*pod, PodRecord::STOPPED,
-                                              [](core::PodFacts&) {}));
+  const absl::Status stopped = parts_.transitions.Change(
+      *pod, PodRecord::STOPPED, [](core::PodFacts&) {});
+  // It may be so already, also by the end of its keeper this moment.
+  if (!stopped.ok() && pod->state() != PodRecord::STOPPED) {
+    return stopped;
   }
   RETURN_IF_ERROR(EndContainers(pod, deadline));
   RETURN_IF_ERROR(Annotate(parts_.network.Detach(*pod, deadline), "network"));
@@ -80,12 +82,9 @@ absl::Status PodEnding::Remove(const core::PodPtr& pod, Deadline deadline) {
   RETURN_IF_ERROR(StopHeld(pod, deadline));
   for (const core::ContainerPtr& container :
        parts_.registry.ContainersOf(pod->id())) {
-    // One that was being made takes itself away.
-    if (container->AwaitCreation(deadline)) {
-      RETURN_IF_ERROR(
-          Annotate(parts_.containers.Remove(container, deadline),
-                   absl::StrCat("remove container ", container->id())));
-    }
+    RETURN_IF_ERROR(
+        Annotate(parts_.containers.Remove(container, deadline),
+                 absl::StrCat("remove container ", container->id())));
   }
   const core::PodFactsPtr facts = pod->facts();
   RETURN_IF_ERROR(RemoveCgroup(*facts));
