@@ -71,9 +71,6 @@ absl::StatusOr<core::ContainerPtr> CreateContainer::Register(
   facts.config = std::make_shared<const v1::ContainerConfig>(request.config());
   facts.record.set_id(GenerateId());
   facts.record.set_pod_id(pod.record.id());
-  // Before anybody sees it: whoever ends it looks there.
-  facts.record.set_cgroup(
-      absl::StrCat(pod.record.cgroup(), "/", facts.record.id()));
   facts.record.set_created_at(NowNanos());
   // Whatever becomes of it, its end looks there.
   facts.record.set_cgroup(
