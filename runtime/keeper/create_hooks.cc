@@ -200,8 +200,9 @@ absl::Status RunHooks(Lent& lent) {
 struct HookRun {
   explicit HookRun(Reaper& owner) : reaper(owner) {}
 
-  // Whatever is not waited for is ended.
-  ~HookRun() { reaper.Kill(std::move(pidfd)); }
+  // Not killed: it ends its hook when that has had its time, and then itself,
+  // for nobody hears it any more.  Without it the hook would have no end.
+  ~HookRun() { reaper.Leave(std::move(pidfd)); }
 
   Reaper& reaper;
   UniqueFd pidfd;
