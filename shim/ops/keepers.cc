@@ -65,6 +65,8 @@ absl::Status Keepers::Resume(const core::PodPtr& pod) {
 absl::Status Keepers::End(core::Pod& pod, Deadline deadline) {
   const std::shared_ptr<pod::Keeper> keeper = pod.keeper();
   if (keeper == nullptr) {
+    // One of an earlier daemon, which is gone, may have left it.
+    unlink(paths_.KeeperSocket(pod.id()).c_str());
     return absl::OkStatus();
   }
   const absl::Status asked = keeper->Shutdown(

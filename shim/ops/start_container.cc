@@ -48,8 +48,9 @@ absl::Status StartContainer::Run(const core::ContainerPtr& container,
                                  core::Operation& operation) {
   const core::ContainerFactsPtr facts = container->facts();
   if (facts->record.state() != ContainerRecord::CREATED) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "it is ", core::StateName(facts->record.state()), ", not created"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("it was started before, or has ended: it is ",
+                     core::StateName(facts->record.state())));
   }
   ASSIGN_OR_RETURN(const core::PodPtr pod,
                    registry_.FindPod(container->pod_id()));

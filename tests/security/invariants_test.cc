@@ -229,9 +229,10 @@ TEST_P(InvariantTest, I18StateIsTheDaemonsAlone) {
   EXPECT_EQ(
       ShellOutput(absl::StrCat("cd ", config_.state,
                                " && stat -c '%a %n' ../root "
-                               "caisson.sock keepers pods layers netns cni")),
-      "700 ../root\n600 caisson.sock\n700 keepers\n700 pods\n700 layers\n"
-      "700 netns\n700 cni");
+                               "../root/trash caisson.sock keepers pods layers "
+                               "netns")),
+      "700 ../root\n700 ../root/trash\n600 caisson.sock\n700 keepers\n"
+      "700 pods\n700 layers\n700 netns");
 }
 
 }  // namespace

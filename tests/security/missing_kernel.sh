@@ -21,7 +21,7 @@ memfd_create              start fork server: create memory file
 open_tree                 start fork server: build stage: clone mount /proc
 mount_setattr             start fork server: build stage: set attributes of mount
 move_mount                start fork server: build stage: attach mount
-move_mount:2=0xffffff9c   mount-root: l0: attach mount at l0
+move_mount:2=0xffffff9c   attach mount at
 fsopen                    start fork server: build stage: open filesystem tmpfs
 fsconfig                  start fork server: build stage: configure tmpfs
 fsmount                   start fork server: build stage: mount tmpfs
@@ -30,7 +30,7 @@ umount2                   start fork server: build stage: change root
 unshare                   start fork server: build stage: make mount namespace
 prctl:0=4                 serve forks: forbid dumping
 prctl:0=3                 serve forks: forbid dumping: still dumpable
-openat2                   write-id-maps: open
+openat2                   run pod sandbox: open
 setns:1=0x10000000        enter-pod-namespaces: enter namespace user
 setns:1=0x08000000        enter-pod-namespaces: enter namespace ipc
 setns:1=0x04000000        enter-pod-namespaces: enter namespace uts
