@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <optional>
 #include <string>
 
@@ -22,31 +24,27 @@ inline void RunSql(const std::string& path, const std::string& sql) {
   sqlite3_close(raw);
 }
 
-// While it lives no record of `table` can be written, or taken away, as on a
-// disk that is full or broken.
-class BrokenTable {
+// While it lives no file of this process can grow, and so no record be written
+// or taken away, as on a disk that is full (RLIMIT_FSIZE, getrlimit(2)).
+class FullDisk {
  public:
-  BrokenTable(std::string path, const std::string& table)
-      : path_(std::move(path)), name_("broken_" + table) {
-    for (const char* what : {"INSERT", "UPDATE", "DELETE"}) {
-      RunSql(path_, "CREATE TRIGGER " + name_ + what + " BEFORE " + what +
-                        " ON " + table +
-                        " BEGIN SELECT RAISE(FAIL, 'broken by a test'); END");
-    }
+  FullDisk() : handler_(signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none = {0, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
   }
 
-  BrokenTable(const BrokenTable&) = delete;
-  BrokenTable& operator=(const BrokenTable&) = delete;
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
 
-  ~BrokenTable() {
-    for (const char* what : {"INSERT", "UPDATE", "DELETE"}) {
-      RunSql(path_, "DROP TRIGGER " + name_ + what);
-    }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
   }
 
  private:
-  const std::string path_;
-  const std::string name_;
+  const sighandler_t handler_;
+  rlimit before_ = {};
 };
 
 inline std::optional<state::v1::ContainerRecord> FindContainerRecord(

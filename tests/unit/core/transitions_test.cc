@@ -11,7 +11,7 @@
 namespace caisson::core {
 namespace {
 
-using ::caisson::testing::BrokenTable;
+using ::caisson::testing::FullDisk;
 using state::v1::ContainerRecord;
 using state::v1::PodRecord;
 using ::testing::IsEmpty;
@@ -98,8 +98,7 @@ TEST_F(TransitionsTest, AChangeThatCantBeRecordedIsNone) {
   const ContainerFactsPtr before = container->facts();
   const PodFactsPtr pod_before = pod->facts();
   {
-    const BrokenTable containers(path_, "containers");
-    const BrokenTable pods(path_, "pods");
+    const FullDisk full;
     EXPECT_FALSE(
         transitions_->Change(*container, ContainerRecord::RUNNING, Nothing)
             .ok());
@@ -129,8 +128,7 @@ TEST_F(TransitionsTest, AChangeThatCantBeRecordedIsNone) {
 TEST_F(TransitionsTest, AnEndThatCantBeRecordedIsOne) {
   const auto container = MakeContainer("c", ContainerRecord::RUNNING);
   const auto pod = MakePod("p", PodRecord::READY);
-  const BrokenTable containers(path_, "containers");
-  const BrokenTable pods(path_, "pods");
+  const FullDisk full;
   transitions_->End(
       *container, [](ContainerFacts& facts) { facts.record.set_exit_code(7); });
   transitions_->End(*pod);

@@ -149,14 +149,14 @@ TEST_F(PodStatesTest, EachPodHasIdsOfItsOwn) {
   std::set<uint32_t> starts;
   std::vector<std::string> pods;
   for (int i = 0; i < 5; ++i) {
-    pods.push_back(MakePod("pod" + std::to_string(i), false));
+    pods.push_back(MakePod("pod" + std::to_string(i), true));
     const auto facts = daemon_->Pod(pods.back())->facts();
     ASSERT_EQ(facts->record.uids_size(), 1);
     EXPECT_TRUE(starts.insert(facts->record.uids(0).host_id()).second);
   }
   EXPECT_TRUE(daemon_->RemovePod(pods[2]).ok());
   // Free again.
-  const std::string next = MakePod("next", false);
+  const std::string next = MakePod("next", true);
   EXPECT_TRUE(
       starts.contains(daemon_->Pod(next)->facts()->record.uids(0).host_id()));
   for (const std::string& pod : pods) {
