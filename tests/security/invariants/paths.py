@@ -63,7 +63,7 @@ ALLOWED = [
             "all devices of the host, of a privileged container"),
     Allowed("container", "host", "open_tree|openat", "/.*",
             "sources: the host's paths are the host's to resolve"),
-    Allowed("container", "host", "mkdir", "/.*",
+    Allowed("container", "host", "mkdir|newfstatat", "/.*",
             "sources that are missing, before anything of a pod is entered"),
     Allowed("container", "host", "readlink", r"/proc/self/fd/\d+",
             "of a source, to find the mounts of the host below it"),

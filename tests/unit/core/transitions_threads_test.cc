@@ -153,10 +153,11 @@ TEST_F(TransitionsThreadsTest, ReadersKeepWhatTheyHaveRead) {
   });
   std::thread reader([&] {
     size_t read = 0;
-    while (!stop) {
+    // Once at least: the writer may be done before this begins.
+    do {
       const PodFactsPtr facts = pod->facts();
       read += facts->config->SerializeAsString().size();
-    }
+    } while (!stop);
     EXPECT_GT(read, 0u);
   });
   writer.join();
