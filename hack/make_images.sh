@@ -24,7 +24,8 @@ need() { # need FILE HOW: ends with how to get it where it is not there
 need /bin/busybox hack/install_deps.sh
 case $which in
   all)
-    need "$ash" hack/install_deps.sh
+    # Its layer may have been brought along, as into a virtual machine.
+    [[ -f build/images/tools.tar.gz ]] || need "$ash" hack/install_deps.sh
     need /usr/bin/ipcs hack/install_deps.sh
     for name in caisson-nnp caisson-probe; do
       need "$bin/$name" "ninja -C ${bin%/bin} $name"
