@@ -169,9 +169,9 @@ absl::Status RunHooks(Lent& lent) {
   RETURN_IF_ERROR(kernel::CloseAllBut({lent.root.get(), lent.channel.get()}));
   RETURN_IF_ERROR(AttachRoot(lent));
   for (const v1::Hook& hook : lent.plan.create_hooks()) {
-    RETURN_IF_ERROR(device::RunHook(device::FromMessage(hook),
-                                    lent.plan.create_hook_state(),
-                                    kTimeoutOfThePlan, Deadline::Never()));
+    RETURN_IF_ERROR(device::RunHook(
+        device::FromMessage(hook), lent.plan.create_hook_state(),
+        kTimeoutOfThePlan, Deadline::Never(), kernel::DieWithParent));
   }
   std::vector<FoundMount> mounts;
   for (const char* name : kLent) {
@@ -182,7 +182,11 @@ absl::Status RunHooks(Lent& lent) {
 }
 
 [[noreturn]] void BecomeRunner(Lent& lent) {
-  const absl::Status status = RunHooks(lent);
+  // Nothing of a creation outlives who wanted it, the keeper's end included.
+  absl::Status status = kernel::DieWithParent();
+  if (status.ok()) {
+    status = RunHooks(lent);
+  }
   if (status.ok()) {
     _exit(0);
   }

@@ -128,6 +128,13 @@ absl::Status SetAmbient(uint64_t ambient) {
   return absl::OkStatus();
 }
 
+absl::Status DieWithParent() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
+    return ErrnoError("set", "parent death signal");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status DropEverything() {
   RETURN_IF_ERROR(LimitBoundingSet(0));
   RETURN_IF_ERROR(SetCapabilities({}));
@@ -135,9 +142,7 @@ absl::Status DropEverything() {
     return ErrnoError("forbid", "new privileges");
   }
   // After the change of credentials, which takes it back.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) {
-    return ErrnoError("set", "parent death signal");
-  }
+  RETURN_IF_ERROR(DieWithParent());
   return ForbidDumping();
 }
 

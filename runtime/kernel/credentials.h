@@ -22,6 +22,11 @@ absl::Status SetIdsKeepCapabilities(uid_t uid, gid_t gid,
 
 absl::Status ForbidDumping();
 
+// Has the kernel kill this process when the thread that forked it ends
+// (PR_SET_PDEATHSIG of prctl(2)).  A later change of credentials takes it
+// back; execve(2) of a program that is not privileged does not.  Child only.
+absl::Status DieWithParent();
+
 // Bit N of a set: capability N.
 struct CapabilityState {
   uint64_t permitted = 0;
