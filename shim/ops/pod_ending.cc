@@ -79,6 +79,9 @@ absl::Status PodEnding::Remove(const core::PodPtr& pod, Deadline deadline) {
   if (pod->is_removed()) {
     return absl::OkStatus();
   }
+  // Recorded with what follows: another daemon goes on with it.
+  parts_.transitions.NoteUnrecorded(
+      *pod, [](core::PodFacts& facts) { facts.record.set_removing(true); });
   RETURN_IF_ERROR(StopHeld(pod, deadline));
   for (const core::ContainerPtr& container :
        parts_.registry.ContainersOf(pod->id())) {

@@ -54,7 +54,7 @@ class Owned {
       resumed_.insert(pod.id());
       actions.resume.push_back(pod.id());
     }
-    if (pod.state() == PodRecord::CREATING) {
+    if (pod.state() == PodRecord::CREATING || pod.removing()) {
       actions.remove.push_back(pod.id());
     } else if (!lives && pod.state() == PodRecord::READY) {
       actions.stop.push_back(pod.id());

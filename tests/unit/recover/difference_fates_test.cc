@@ -53,6 +53,12 @@ TEST(DifferenceTest, PodsWhoseKeeperIsGone) {
       {"stopped, its DEL failed",
        Situation().Pod(kStopped, true),
        {"stop a0d1"}},
+      {"its removal was begun, and its DEL failed",
+       Situation().Pod(kStopped, true).Removing(),
+       {"remove a0d1"}},
+      {"its removal was begun, and its DEL was done",
+       Situation().Pod(kStopped).Removing(),
+       {"remove a0d1"}},
   });
 }
 

@@ -45,6 +45,12 @@ struct Situation {
     return *this;
   }
 
+  // Of the last pod: its removal was begun.
+  Situation& Removing() {
+    inventory.records.pods.back().set_removing(true);
+    return *this;
+  }
+
   Situation& Boot(const std::string& boot) {
     inventory.boot_id = boot;
     return *this;
